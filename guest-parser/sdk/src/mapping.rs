@@ -1,0 +1,120 @@
+//! The trait that a team implements, and the nouns of the contract.
+//!
+//! The nouns are those of `wit/mapping.wit`, which says what each field means and where its limits are.
+
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+
+use crate::batch::Events;
+pub use crate::component::bindings::elbow::mapping::types::{
+    Description, Field, Format, Framing, Header, JsonType, Object, Outcome, Plan,
+};
+
+/// A mapping: from one record to its events.
+///
+/// After [`begin`](Mapping::begin), what [`map`](Mapping::map) answers depends on nothing but the record: the host may
+/// map a record again, in another batch, in another instance.
+pub trait Mapping: Sized + 'static {
+    /// The settings from the config. Use `#[serde(deny_unknown_fields)]`, so that a misspelt setting is an error, and
+    /// `#[serde(default)]` where a setting may be left out. A mapping without settings uses [`NoSettings`].
+    type Settings: DeserializeOwned;
+
+    /// A short name in kebab-case, for logs and summaries.
+    const NAME: &'static str;
+
+    /// The mapping's own version; usually `env!("CARGO_PKG_VERSION")`.
+    const VERSION: &'static str;
+
+    /// Takes the settings, once. An error names the setting and says what would be right.
+    fn configure(settings: Self::Settings) -> Result<Self, String>;
+
+    /// The formats that this mapping reads under its settings, and the fields that it promises.
+    fn formats(&self) -> Vec<Format>;
+
+    /// Takes what is known of the object, and answers how it is cut into records. Without an implementation of its own
+    /// a mapping reads lines, in the first of its [`formats`](Mapping::formats).
+    fn begin(&mut self, _object: &Object) -> Result<Plan, String> {
+        let first = self.formats().into_iter().next();
+        Ok(Plan::lines(first.map(|f| f.name).unwrap_or_default()))
+    }
+
+    /// Maps one record. The record comes without its newline and without a carriage return before it.
+    ///
+    /// What `events` got before an error is taken back.
+    fn map(&self, record: &[u8], events: &mut Events) -> Result<Fate, Reject>;
+}
+
+/// For a mapping that has no settings; any setting is an error.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoSettings {}
+
+/// What became of a record that was not rejected.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It became one or more events. [`Events::push`] returns this.
+    Mapped,
+    /// It was left out on purpose. It is counted.
+    Dropped,
+}
+
+/// A record cannot be mapped, and why: the field and what was expected, without the record's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject(pub Cow<'static, str>);
+
+impl From<&'static str> for Reject {
+    fn from(reason: &'static str) -> Self {
+        Self(Cow::Borrowed(reason))
+    }
+}
+
+impl From<String> for Reject {
+    fn from(reason: String) -> Self {
+        Self(Cow::Owned(reason))
+    }
+}
+
+impl Plan {
+    /// Lines, without header lines.
+    pub fn lines(format: impl Into<String>) -> Self {
+        Self {
+            format: format.into(),
+            framing: Framing::Lines,
+            header: Header::None,
+        }
+    }
+}
+
+impl Format {
+    /// A format by its name, what it is in a sentence, and the fields that its events may carry.
+    pub fn new(name: impl Into<String>, summary: impl Into<String>, fields: Vec<Field>) -> Self {
+        Self {
+            name: name.into(),
+            summary: summary.into(),
+            fields,
+        }
+    }
+}
+
+impl Field {
+    /// A field of any type.
+    pub fn new(name: impl Into<String>, json_type: JsonType, meaning: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            json_type,
+            meaning: meaning.into(),
+        }
+    }
+
+    /// A field that is a JSON string.
+    pub fn text(name: impl Into<String>, meaning: impl Into<String>) -> Self {
+        Self::new(name, JsonType::Text, meaning)
+    }
+
+    /// A field that is a JSON number.
+    pub fn number(name: impl Into<String>, meaning: impl Into<String>) -> Self {
+        Self::new(name, JsonType::Number, meaning)
+    }
+}

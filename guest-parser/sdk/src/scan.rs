@@ -1,0 +1,170 @@
+//! Splits log lines into fields.
+//!
+//! The rules that AWS's space-separated formats share: fields are parted by one or more spaces; a field in double quotes
+//! may hold spaces, and a quote in it is written as `\"` or `\x22`; `-` stands for no value.
+
+use std::borrow::Cow;
+
+/// The fields of a line, one after the other.
+///
+/// ```
+/// use elbow_guest::scan::Fields;
+///
+/// let mut fields = Fields::new(br#"200 "GET / HTTP/1.1" - "#);
+/// assert_eq!(fields.next(), Some(&b"200"[..]));
+/// assert_eq!(fields.next(), Some(&b"GET / HTTP/1.1"[..]));
+/// assert_eq!(fields.rest(), b"- ");
+/// assert_eq!(fields.next(), Some(&b"-"[..]));
+/// assert_eq!(fields.next(), None);
+/// ```
+pub struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of a line that comes without its newline.
+    #[inline]
+    pub fn new(line: &'a [u8]) -> Self {
+        Self {
+            rest: trim_spaces(line),
+        }
+    }
+
+    /// What follows the fields that were taken so far.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    #[inline]
+    fn take(&mut self, field_end: usize, next: usize) -> &'a [u8] {
+        let field = &self.rest[..field_end];
+        self.rest = trim_spaces(self.rest.get(next..).unwrap_or_default());
+        field
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let first = *self.rest.first()?;
+        if first == b'"' {
+            self.rest = &self.rest[1..];
+            let end = closing_quote(self.rest);
+            return Some(self.take(end, end + 1));
+        }
+        let end = memchr::memchr(b' ', self.rest).unwrap_or(self.rest.len());
+        Some(self.take(end, end))
+    }
+}
+
+/// The position of the quote that ends a quoted field: the first that is not escaped by a backslash and is followed by a
+/// space or by the end of the line. A quote in the middle of a word belongs to the field: some writers do not escape it.
+/// Without any such quote the field is all the rest.
+#[inline]
+fn closing_quote(field: &[u8]) -> usize {
+    for position in memchr::memchr_iter(b'"', field) {
+        let ends = matches!(field.get(position + 1), None | Some(b' '));
+        if ends && !is_escaped(field, position) {
+            return position;
+        }
+    }
+    field.len()
+}
+
+#[inline]
+fn is_escaped(field: &[u8], position: usize) -> bool {
+    let backslashes = field[..position]
+        .iter()
+        .rev()
+        .take_while(|b| **b == b'\\')
+        .count();
+    backslashes % 2 == 1
+}
+
+#[inline]
+fn trim_spaces(line: &[u8]) -> &[u8] {
+    let spaces = line.iter().take_while(|b| **b == b' ').count();
+    &line[spaces..]
+}
+
+/// The text that a field stands for: AWS writes a quote and each byte outside of printable ASCII as `\xHH`, some writers
+/// a quote as `\"`. An escape that is cut off, or is none of these, stays as it is.
+///
+/// ```
+/// use elbow_guest::scan::unescape;
+///
+/// assert_eq!(unescape(br"\x22\xE6\x97\xA5\x22 \x9"), "\"日\" \\x9".as_bytes());
+/// ```
+pub fn unescape(field: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'\\', field).is_none() {
+        return Cow::Borrowed(field);
+    }
+    let mut text = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some(position) = memchr::memchr(b'\\', rest) {
+        text.extend_from_slice(&rest[..position]);
+        rest = &rest[position..];
+        let (byte, taken) = match rest {
+            [_, b'x', high, low, ..] => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => (high << 4 | low, 4),
+                _ => (b'\\', 1),
+            },
+            [_, b'"', ..] => (b'"', 2),
+            _ => (b'\\', 1),
+        };
+        text.push(byte);
+        rest = &rest[taken..];
+    }
+    text.extend_from_slice(rest);
+    Cow::Owned(text)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_escapes_are_decoded() {
+        for (field, text) in [
+            (r"plain", "plain"),
+            (r"a\x22b", "a\"b"),
+            (r#"\"Demo\""#, "\"Demo\""),
+            (r"cut \xE", r"cut \xE"),
+            (r"not \xZZ \n \", r"not \xZZ \n \"),
+        ] {
+            assert_eq!(&*unescape(field.as_bytes()), text.as_bytes(), "{field}");
+        }
+    }
+
+    fn fields(line: &str) -> Vec<&str> {
+        Fields::new(line.as_bytes())
+            .map(|f| std::str::from_utf8(f).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_run_of_spaces_parts_two_fields_once() {
+        assert_eq!(fields("a  b \"c d\"   \"\" e "), ["a", "b", "c d", "", "e"]);
+    }
+
+    #[test]
+    fn a_quote_ends_a_field_only_before_a_space_or_the_end() {
+        assert_eq!(fields(r#""a "b"c" d"#), [r#"a "b"c"#, "d"]);
+        assert_eq!(fields(r#""a\" b" c"#), [r#"a\" b"#, "c"]);
+        assert_eq!(fields(r#""a\\" b"#), [r"a\\", "b"]);
+        assert_eq!(fields(r#""a\x22 b" c"#), [r"a\x22 b", "c"]);
+    }
+
+    #[test]
+    fn an_unclosed_quote_takes_the_rest() {
+        assert_eq!(fields("a \"b c"), ["a", "b c"]);
+        assert_eq!(fields("\""), [""]);
+        assert_eq!(fields(""), [""; 0]);
+    }
+}
