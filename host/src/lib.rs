@@ -1,1 +1,61 @@
+//! elbow forwards log objects from S3 to TCP.
+//!
+//! ```text
+//! route -> fetch -> decode -> cut into batches -> map (sandboxed guest) -> deliver (connected pool) -> settle
+//! ```
+//!
+//! A native host does the I/O and keeps the promises; what a line *means* is decided by a WebAssembly component, the
+//! **mapping**, that the team which owns the API ships on its own. The contract between the two is `wit/mapping.wit`.
+//!
+//! # The promise, and where it ends
+//!
+//! **No line is lost, and no line goes uncounted.** Every record of an object is mapped, rejected or dropped; every event
+//! is confirmed at a named [rung](rung::Rung), or has failed. An object is settled only if its [ledger](ledger::Ledger)
+//! balances and nothing of it failed; whatever is not settled, the exit code and the summary say so.
+//!
+//! The promise is *at least once*: what a broken connection left unconfirmed is sent again, so a receiver may see a line
+//! twice. It ends at the rung: `closed`, the strongest over plain TCP, proves that the receiver has read everything, not
+//! that it has stored it.
+//!
+//! # Layout
+//!
+//! Arrows point downward only: [`pipeline`] knows the stages, the stages know leaves and never each other. A test keeps it
+//! so.
+//!
+//! - [`pipeline`]: the order of the stages, and an object's way through them.
+//!
+//! Stages:
+//!
+//! - [`route`]: which mapping and which destination an object goes to.
+//! - [`fetch`]: from a URI to objects, and from an object to its bytes. The door to the AWS SDK.
+//! - [`decode`]: from bytes as stored to text.
+//! - [`cut`]: from text to batches of whole records.
+//! - [`map`]: from records to events, in a sandbox. The door to wasmtime.
+//! - [`deliver`]: from events to confirmed events. The door to sockets.
+//! - [`settle`]: reports and the summary.
+//!
+//! Leaves:
+//!
+//! - [`account`]: what became of an object's events: tickets that are owed an answer.
+//! - [`config`]: `elbow.toml` and the environment.
+//! - [`connections`]: connections, counted by their ends.
+//! - [`failures`]: failures, counted, with the last few in words.
+//! - [`ledger`]: the books, and when they balance.
+//! - [`object`]: what is known of an object.
+//! - [`rung`]: how far a batch has come.
 
+pub mod account;
+pub mod config;
+pub mod connections;
+pub mod cut;
+pub mod decode;
+pub mod deliver;
+pub mod failures;
+pub mod fetch;
+pub mod ledger;
+pub mod map;
+pub mod object;
+pub mod pipeline;
+pub mod route;
+pub mod rung;
+pub mod settle;

@@ -1,0 +1,68 @@
+//! The command line: a file for each subcommand, and what they share.
+//!
+//! | exit code | |
+//! |---|---|
+//! | 0 | every object was settled |
+//! | 1 | something was not delivered |
+//! | 2 | wrong usage or configuration: nothing was begun |
+
+mod check;
+#[cfg(feature = "demo")]
+mod demo;
+mod forward;
+mod sink;
+pub(crate) mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use terminal::Terminal;
+
+/// Forwards log objects from S3 to TCP, and proves what was delivered.
+///
+/// An object is fetched, decompressed and cut into records; a mapping, a sandboxed WebAssembly component, turns the
+/// records into events; and the events go to a destination, over connections that are checked before and confirmed after.
+/// The summary at the end says what became of every record and every event.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Forward(forward::Args),
+    Check(check::Args),
+    Sink(sink::Args),
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
+}
+
+/// How a command ended.
+pub(crate) enum Outcome {
+    /// Everything was delivered, or whatever the command is for was done.
+    Done,
+    /// Something was not delivered.
+    NotDelivered,
+}
+
+/// Runs the subcommand.
+pub(crate) async fn run(args: Args, terminal: Terminal) -> ExitCode {
+    let outcome = match args.command {
+        Command::Forward(args) => forward::run(args, &terminal).await,
+        Command::Check(args) => check::run(args).await,
+        Command::Sink(args) => sink::run(args).await,
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => demo::run(args).await,
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::NotDelivered) => ExitCode::from(1),
+        Err(error) => {
+            terminal.print_error(&error);
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Half-closes a connection, and learns what the peer has read.
+//!
+//! The proof behind the rung `closed`: elbow sends its FIN, the peer's kernel acknowledges every byte and the FIN, and the
+//! peer closes its side without a reset. A kernel whose program closes a socket with unread bytes in it answers with a
+//! reset, so a clean end of the stream means that the program had read to ours.
+//!
+//! A peer that closed *before* elbow did proves nothing: what it had not read may be lost, and its batches go out again.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{sleep, timeout};
+
+use super::connection::Connection;
+use crate::connections::Ending;
+use super::kernel;
+use crate::rung::Rung;
+
+/// How often the kernel is asked how far the peer is.
+const POLL: Duration = Duration::from_millis(20);
+
+/// What is asked of a close.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    /// The rung that is aimed at.
+    pub(super) confirm: Rung,
+    /// The rung below which a batch is not delivered.
+    pub(super) require: Rung,
+    /// How long the peer may take without any progress.
+    pub(super) close_timeout: Duration,
+}
+
+/// What a close came to.
+enum Closed {
+    /// The peer closed its side after ours.
+    ByPeer,
+    /// The peer's kernel has every byte, and that was all that was asked, or all that could be had in time.
+    Received { in_time: bool },
+    /// The connection broke; its batches go out again.
+    Broken(Ending, String),
+}
+
+/// Closes a connection and answers the tickets of what is on it. What cannot be confirmed goes back with the connection's
+/// drop, as it does if this future is dropped. An error says what went wrong.
+pub(super) async fn close(mut connection: Connection, terms: Terms) -> Result<(), String> {
+    let peer = connection.peer;
+    match half_close(&mut connection, terms).await {
+        Closed::ByPeer => {
+            confirm_all(&connection, terms.confirm.min(Rung::Closed));
+            connection.end(Ending::Confirmed);
+            Ok(())
+        }
+        Closed::Received { in_time: true } => {
+            confirm_all(&connection, terms.confirm.min(Rung::Received));
+            connection.end(Ending::Confirmed);
+            Ok(())
+        }
+        Closed::Received { in_time: false } => {
+            let reason = format!(
+                "{peer} has acknowledged all bytes, but did not close its side within {:?}",
+                terms.close_timeout
+            );
+            for batch in connection.take_unconfirmed() {
+                if terms.require <= Rung::Received {
+                    batch.ticket.confirm(Rung::Received);
+                } else {
+                    // Sending it again would get the same answer, and the receiver has it once already.
+                    batch.ticket.fail(format!("{reason}, and `require` is `closed`"));
+                }
+            }
+            connection.end(Ending::CloseTimeout);
+            Err(reason)
+        }
+        Closed::Broken(ending, reason) => {
+            connection.end(ending);
+            Err(format!("{peer}: {reason}"))
+        }
+    }
+}
+
+fn confirm_all(connection: &Connection, rung: Rung) {
+    for batch in connection.take_unconfirmed() {
+        batch.ticket.confirm(rung);
+    }
+}
+
+async fn half_close(connection: &mut Connection, terms: Terms) -> Closed {
+    if let Err(ending) = connection.peer_is_open() {
+        return Closed::Broken(ending, "the peer had closed before elbow did".into());
+    }
+    if let Err(error) = connection.stream.shutdown().await {
+        return Closed::Broken(Ending::Reset, error.to_string());
+    }
+    if terms.confirm == Rung::Written {
+        return Closed::Received { in_time: true };
+    }
+    let mut peer_closed = false;
+    let mut unacknowledged = u64::MAX;
+    let mut progress = Instant::now();
+    let mut ignored = [0; 4096];
+    loop {
+        // `None`: this system cannot tell, so the peer's close is all there is to wait for.
+        let left = match kernel::unacknowledged(&connection.stream) {
+            Ok(left) => left,
+            Err(error) => return Closed::Broken(Ending::Reset, error.to_string()),
+        };
+        // A reset empties the send queue too, so that it must be ruled out after the queue was looked at.
+        match connection.stream.take_error() {
+            Ok(None) => {}
+            Ok(Some(error)) | Err(error) => return Closed::Broken(Ending::Reset, error.to_string()),
+        }
+        let all_acknowledged = left == Some(0);
+        if peer_closed && (all_acknowledged || left.is_none()) {
+            return Closed::ByPeer;
+        }
+        if all_acknowledged && terms.confirm == Rung::Received {
+            return Closed::Received { in_time: true };
+        }
+        if let Some(left) = left && left < unacknowledged {
+            unacknowledged = left;
+            progress = Instant::now();
+        }
+        if progress.elapsed() >= terms.close_timeout {
+            return match all_acknowledged {
+                true => Closed::Received { in_time: false },
+                false => Closed::Broken(Ending::CloseTimeout, format!("{unacknowledged} bytes were not acknowledged within {:?}", terms.close_timeout)),
+            };
+        }
+        if peer_closed {
+            // It closed while bytes were under way: they are acknowledged now, or a reset will come.
+            sleep(POLL).await;
+            continue;
+        }
+        match timeout(POLL, connection.stream.read(&mut ignored)).await {
+            Ok(Ok(0)) => peer_closed = true,
+            Ok(Ok(_)) => progress = Instant::now(),
+            Ok(Err(error)) => return Closed::Broken(Ending::Reset, reset_reason(&error)),
+            Err(_) => {}
+        }
+    }
+}
+
+fn reset_reason(error: &io::Error) -> String {
+    format!("{error} (the peer closed without having read everything)")
+}

@@ -1,0 +1,188 @@
+//! One connection, and the batches on it that are not confirmed.
+//!
+//! A batch is in one place at any time. Here it is on a connection that is open; a connection that goes, for whatever
+//! reason, gives its batches back by being dropped, and they go out on another.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::timeout;
+
+use super::counters::Counters;
+use super::kernel::{self, Peer};
+use super::tcp::Admission;
+use crate::account::Ticket;
+use crate::connections::Ending;
+use crate::rung::Rung;
+
+/// Events on their way. Owned by one place at a time; dropped, its ticket fails.
+pub(super) struct Batch {
+    pub(super) ndjson: Bytes,
+    pub(super) ticket: Ticket,
+    /// When the first attempt to send it failed.
+    pub(super) failing_since: Option<Instant>,
+    /// How many attempts have failed.
+    pub(super) failures: u32,
+    /// Its share of the bound of unconfirmed bytes, given back with the batch.
+    pub(super) _admission: Admission,
+}
+
+/// What all connections of a destination share.
+pub(super) struct Home {
+    pub(super) counters: Counters,
+    /// Where a connection's unconfirmed batches go when it is dropped. Bounded by the admissions that they hold.
+    pub(super) returned: UnboundedSender<Batch>,
+}
+
+/// A connection that was established. Shared with nobody: the pool, a send or a close owns it.
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) opened: Instant,
+    /// Bytes written to it.
+    pub(super) carried: u64,
+    /// A write has begun and not ended: what follows on it would be glued to half an event.
+    in_write: bool,
+    /// Each with the count of bytes that the connection had carried when its last byte was written.
+    unconfirmed: Mutex<VecDeque<(u64, Batch)>>,
+    home: Arc<Home>,
+    ending: Ending,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, home: Arc<Home>) -> Self {
+        home.counters.created();
+        Self {
+            stream,
+            peer,
+            opened: Instant::now(),
+            carried: 0,
+            in_write: false,
+            unconfirmed: Mutex::default(),
+            home,
+            ending: Ending::Stopped,
+        }
+    }
+
+    /// Writes a batch, which is then unconfirmed on this connection. Within `patience` some byte has to go.
+    ///
+    /// After an error the batch is given back, and the connection is of no use any more. Dropping the future fails the
+    /// batch's ticket and leaves the connection in the middle of it: see [`Self::is_usable`].
+    pub(super) async fn write(
+        &mut self,
+        batch: Batch,
+        patience: Duration,
+    ) -> Result<(), (Batch, io::Error)> {
+        self.in_write = true;
+        let mut rest = batch.ndjson.clone();
+        while !rest.is_empty() {
+            match timeout(patience, self.stream.write_buf(&mut rest)).await {
+                Ok(Ok(written)) if written > 0 => self.carried += written as u64,
+                Ok(Ok(_)) => {
+                    self.ending = Ending::Reset;
+                    return Err((batch, io::ErrorKind::WriteZero.into()));
+                }
+                Ok(Err(error)) => {
+                    self.ending = Ending::Reset;
+                    return Err((batch, error));
+                }
+                Err(_) => {
+                    self.ending = Ending::WriteTimeout;
+                    let error = format!("the peer has read nothing for {patience:?}");
+                    return Err((batch, io::Error::new(io::ErrorKind::TimedOut, error)));
+                }
+            }
+        }
+        self.in_write = false;
+        self.unconfirmed().push_back((self.carried, batch));
+        Ok(())
+    }
+
+    /// Whether another batch can go out on it: no write was left in the middle, and the peer has not closed. If not, the
+    /// connection remembers why.
+    pub(super) fn is_usable(&mut self) -> bool {
+        if self.in_write {
+            return false;
+        }
+        match self.peer_is_open() {
+            Ok(()) => true,
+            Err(ending) => {
+                self.ending = ending;
+                false
+            }
+        }
+    }
+
+    /// Whether the peer's side is open. What it has said is read and ignored: these are one-way protocols.
+    pub(super) fn peer_is_open(&self) -> Result<(), Ending> {
+        let mut ignored = [0; 4096];
+        loop {
+            match kernel::peer(&self.stream) {
+                Ok(Peer::Open) => return Ok(()),
+                Ok(Peer::Closed) => return Err(Ending::PeerClosed),
+                Err(_) => return Err(Ending::Reset),
+                Ok(Peer::Talking) => match self.stream.try_read(&mut ignored) {
+                    Ok(0) => return Err(Ending::PeerClosed),
+                    // tokio may not have heard yet of what the kernel told us. The next look is soon enough.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                    Err(_) => return Err(Ending::Reset),
+                    Ok(_) => {}
+                },
+            }
+        }
+    }
+
+    /// Confirms, as `received`, the batches of which the peer's kernel has acknowledged every byte.
+    pub(super) fn confirm_received(&self) -> io::Result<()> {
+        let Some(unacknowledged) = kernel::unacknowledged(&self.stream)? else {
+            return Ok(());
+        };
+        // A reset empties the send queue too, so that it must be ruled out after the queue was looked at.
+        if let Some(error) = self.stream.take_error()? {
+            return Err(error);
+        }
+        let acknowledged = self.carried.saturating_sub(unacknowledged);
+        let mut unconfirmed = self.unconfirmed();
+        while unconfirmed.front().is_some_and(|(end, _)| *end <= acknowledged) {
+            if let Some((_, batch)) = unconfirmed.pop_front() {
+                batch.ticket.confirm(Rung::Received);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes all that is unconfirmed out, to be answered by the caller.
+    pub(super) fn take_unconfirmed(&self) -> impl Iterator<Item = Batch> {
+        std::mem::take(&mut *self.unconfirmed()).into_iter().map(|(_, batch)| batch)
+    }
+
+    pub(super) fn has_unconfirmed(&self) -> bool {
+        !self.unconfirmed().is_empty()
+    }
+
+    /// Says why the connection is dropped, for the counters.
+    pub(super) fn end(mut self, ending: Ending) {
+        self.ending = ending;
+    }
+
+    fn unconfirmed(&self) -> MutexGuard<'_, VecDeque<(u64, Batch)>> {
+        self.unconfirmed.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.home.counters.destroyed(self.ending);
+        for batch in self.take_unconfirmed() {
+            // Without a receiver the destination itself is gone, and the ticket fails as it should.
+            let _ = self.home.returned.send(batch);
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! A destination over TCP: admits batches within a bound, sends them, tries again, and drains.
+//!
+//! A batch is admitted (its bytes count against `max_unconfirmed` until its ticket is answered), written to a connection
+//! from the pool, and stays with that connection until it is confirmed. For the rung `closed` a connection has to be
+//! closed for that, so connections rotate: when they have carried `rotate_bytes`, when they are `rotate_age` old with
+//! something unconfirmed on them, when a batch waits to be admitted, and at the end.
+//!
+//! A send that fails is tried again, with a growing pause, for `retry_for` from its first failure. If the destination as
+//! a whole has not taken a batch for that long, a batch gets one try: hundreds of objects do not wait one after the other
+//! for a receiver that is gone.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use bytes::Bytes;
+use deadpool::managed::{Object, Pool, PoolError, QueueMode, Timeouts};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::closing::{self, Terms};
+use super::connect::Connector;
+use super::connection::{Batch, Connection, Home};
+use super::counters::{Counters, DeliveryReport};
+use crate::account::Ticket;
+use crate::config::{DestinationConfig, Endpoint};
+use crate::connections::Ending;
+use crate::rung::Rung;
+
+/// The unit in which the bound of unconfirmed bytes is counted. A batch of one short event costs one unit, which is about
+/// what it takes to remember it.
+const ADMISSION_UNIT: u64 = 1024;
+
+/// How often idle connections are looked at.
+const SWEEP: Duration = Duration::from_millis(100);
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A pool of connections to one endpoint. Dropping it stops its tasks; what is unconfirmed then has failed.
+pub struct Tcp {
+    inner: Arc<Inner>,
+    _stop: DropGuard,
+}
+
+struct Inner {
+    config: DestinationConfig,
+    pool: Pool<Connector>,
+    home: Arc<Home>,
+    /// Permits of [`ADMISSION_UNIT`] bytes.
+    admissions: Arc<Semaphore>,
+    admission_units: u32,
+    /// Batches admitted and not answered, and who waits for one of them to be.
+    open: Arc<OpenBatches>,
+    /// Sends that wait to be admitted: idle connections are closed to get their batches confirmed.
+    starving: AtomicUsize,
+    draining: AtomicBool,
+    /// When the destination failed for the first time since it last took a batch.
+    down_since: Mutex<Option<Instant>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+#[derive(Default)]
+struct OpenBatches {
+    count: AtomicU64,
+    closed_one: Notify,
+}
+
+/// A batch's share of the bound; given back when it is dropped.
+pub(super) struct Admission {
+    _permit: OwnedSemaphorePermit,
+    open: Arc<OpenBatches>,
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.open.count.fetch_sub(1, Relaxed);
+        self.open.closed_one.notify_waiters();
+    }
+}
+
+impl Tcp {
+    /// Makes the pool; connects when the first batch comes.
+    pub fn new(endpoint: &Endpoint, config: &DestinationConfig) -> Result<Self> {
+        let (returned, give_back) = mpsc::unbounded_channel();
+        let home = Arc::new(Home {
+            counters: Counters::default(),
+            returned,
+        });
+        let connector = Connector {
+            endpoint: endpoint.clone(),
+            connect_timeout: config.connect_timeout,
+            home: Arc::clone(&home),
+        };
+        let pool = Pool::builder(connector)
+            .max_size(config.connections)
+            // The one that was used last: connections that are not needed become idle, and end.
+            .queue_mode(QueueMode::Lifo)
+            .build()
+            .map_err(|error| anyhow!("failed to make the connection pool: {error}"))?;
+        let units = (config.max_unconfirmed / ADMISSION_UNIT).clamp(1, u64::from(u32::MAX / 2));
+        let inner = Arc::new(Inner {
+            config: config.clone(),
+            pool,
+            home,
+            admissions: Arc::new(Semaphore::new(units as usize)),
+            admission_units: units as u32,
+            open: Arc::default(),
+            starving: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            down_since: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        inner.spawn(Arc::clone(&inner).send_again(give_back));
+        inner.spawn(Arc::clone(&inner).sweep());
+        Ok(Self {
+            _stop: inner.stop.clone().drop_guard(),
+            inner,
+        })
+    }
+
+    pub(super) async fn send(&self, ndjson: Bytes, ticket: Ticket) {
+        let batch = Batch {
+            _admission: self.inner.admit(ndjson.len() as u64).await,
+            ndjson,
+            ticket,
+            failing_since: None,
+            failures: 0,
+        };
+        self.inner.deliver(batch).await;
+    }
+
+    pub(super) async fn drain(&self, deadline: Duration) {
+        self.inner.draining.store(true, Relaxed);
+        let drained = async {
+            loop {
+                let closed_one = self.inner.open.closed_one.notified();
+                self.inner.close_idle(|_| true);
+                if self.inner.open.count.load(Relaxed) == 0 {
+                    return;
+                }
+                // A connection that is in use now comes back closed, since `draining` is set.
+                let _ = timeout(SWEEP, closed_one).await;
+            }
+        };
+        if timeout(deadline, drained).await.is_err() {
+            tracing::error!(
+                batches = self.inner.open.count.load(Relaxed),
+                "the destination did not confirm everything before the drain deadline"
+            );
+        }
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        for connection in self.inner.pool.retain(|_, _| false).removed {
+            connection.end(Ending::Stopped);
+        }
+    }
+
+    pub(super) async fn probe(&self) -> Result<()> {
+        let connection = self.inner.pool.manager().connect().await?;
+        connection.end(Ending::Idle);
+        Ok(())
+    }
+
+    pub(super) fn report(&self) -> DeliveryReport {
+        self.inner.home.counters.report()
+    }
+}
+
+impl Inner {
+    /// Runs a task until it ends or the destination is dropped.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    /// Waits until the bound has room. A batch larger than the bound takes all of it.
+    async fn admit(self: &Arc<Self>, bytes: u64) -> Admission {
+        let units = (bytes / ADMISSION_UNIT + 1).min(u64::from(self.admission_units)) as u32;
+        let admissions = Arc::clone(&self.admissions);
+        let permit = match Arc::clone(&admissions).try_acquire_many_owned(units) {
+            Ok(permit) => permit,
+            Err(_) => {
+                let _starving = Counted::new(&self.starving);
+                self.close_idle(Connection::has_unconfirmed);
+                let permit = admissions.acquire_many_owned(units).await;
+                permit.expect("the semaphore is never closed")
+            }
+        };
+        self.open.count.fetch_add(1, Relaxed);
+        Admission {
+            _permit: permit,
+            open: Arc::clone(&self.open),
+        }
+    }
+
+    /// Sends a batch until it is written, or has failed for good.
+    async fn deliver(self: &Arc<Self>, mut batch: Batch) {
+        loop {
+            let (returned, error) = match self.try_send(batch).await {
+                Ok(()) => return self.note_up(),
+                Err(failed) => failed,
+            };
+            self.note_down(&error);
+            match self.wait_to_retry(returned, &error).await {
+                Some(returned) => batch = returned,
+                None => return,
+            }
+        }
+    }
+
+    /// Waits before a batch is tried again; after `retry_for` the batch fails instead.
+    async fn wait_to_retry(&self, mut batch: Batch, error: &str) -> Option<Batch> {
+        let now = Instant::now();
+        let failing_since = *batch.failing_since.get_or_insert(now);
+        let since = self.lock_down_since().unwrap_or(now).min(failing_since);
+        if now.duration_since(since) >= self.config.retry_for {
+            let tried = humantime::format_duration(self.config.retry_for);
+            batch.ticket.fail(format!("{error}; gave up after {tried}"));
+            return None;
+        }
+        let pause = FIRST_PAUSE * 2_u32.saturating_pow(batch.failures);
+        batch.failures += 1;
+        sleep(pause.min(LONGEST_PAUSE)).await;
+        Some(batch)
+    }
+
+    async fn try_send(self: &Arc<Self>, batch: Batch) -> Result<(), (Batch, String)> {
+        let mut connection = match self.checkout().await {
+            Ok(connection) => connection,
+            Err(error) => return Err((batch, error)),
+        };
+        match connection.write(batch, self.config.write_timeout).await {
+            Ok(()) => {
+                self.give_back(connection);
+                Ok(())
+            }
+            Err((batch, error)) => {
+                let reason = format!("failed to write to {}: {error}", connection.peer);
+                self.home.counters.socket_failed(reason.clone());
+                drop(Object::take(connection));
+                Err((batch, reason))
+            }
+        }
+    }
+
+    async fn checkout(&self) -> Result<Object<Connector>, String> {
+        let at_once = Timeouts {
+            wait: Some(Duration::ZERO),
+            ..Timeouts::default()
+        };
+        let connection = match self.pool.timeout_get(&at_once).await {
+            Err(PoolError::Timeout(_)) => {
+                self.home.counters.waited();
+                // Whoever holds the connections has a deadline for each write, so that this wait ends.
+                self.pool.get().await
+            }
+            other => other,
+        };
+        connection.map_err(|error| match error {
+            PoolError::Backend(error) => error.to_string(),
+            other => other.to_string(),
+        })
+    }
+
+    /// A connection after a whole batch: back into the pool, or closed, so that what it carried is confirmed.
+    fn give_back(self: &Arc<Self>, connection: Object<Connector>) {
+        if self.config.confirm == Rung::Written {
+            for batch in connection.take_unconfirmed() {
+                batch.ticket.confirm(Rung::Written);
+            }
+        }
+        let wanted = self.draining.load(Relaxed) || self.starving.load(Relaxed) > 0;
+        if wanted || connection.carried >= self.config.rotate_bytes {
+            self.close(Object::take(connection));
+        }
+    }
+
+    /// Closes idle connections for which there is a reason to.
+    fn close_idle(self: &Arc<Self>, reason: impl Fn(&Connection) -> bool) {
+        for connection in self.pool.retain(|connection, _| !reason(connection)).removed {
+            self.close(connection);
+        }
+    }
+
+    fn close(self: &Arc<Self>, connection: Connection) {
+        if !connection.has_unconfirmed() {
+            let ending = connection.peer_is_open().err();
+            return connection.end(ending.unwrap_or(Ending::Idle));
+        }
+        let terms = Terms {
+            confirm: self.config.confirm,
+            require: self.config.require,
+            close_timeout: self.config.close_timeout,
+        };
+        let inner = Arc::clone(self);
+        self.spawn(async move {
+            if let Err(reason) = closing::close(connection, terms).await {
+                inner.home.counters.socket_failed(reason);
+            }
+        });
+    }
+
+    /// Looks at idle connections: confirms what can be, and closes what has gone, is too old, or is not needed.
+    async fn sweep(self: Arc<Self>) {
+        loop {
+            sleep(SWEEP).await;
+            let starving = self.starving.load(Relaxed) > 0;
+            let idle_timeout = self.config.idle_timeout;
+            let rotate_age = self.config.rotate_age;
+            let removed = self.pool.retain(|connection, metrics| {
+                if self.config.confirm == Rung::Received && connection.confirm_received().is_err() {
+                    return false;
+                }
+                let unconfirmed = connection.has_unconfirmed();
+                let is_due = unconfirmed && (starving || connection.opened.elapsed() >= rotate_age);
+                let is_idle = !unconfirmed && metrics.last_used() >= idle_timeout;
+                connection.peer_is_open().is_ok() && !is_due && !is_idle
+            });
+            for connection in removed.removed {
+                self.close(connection);
+            }
+        }
+    }
+
+    /// Sends what broken connections gave back.
+    async fn send_again(self: Arc<Self>, mut given_back: mpsc::UnboundedReceiver<Batch>) {
+        while let Some(batch) = given_back.recv().await {
+            let inner = Arc::clone(&self);
+            self.spawn(async move {
+                let error = "the connection broke before the batch was confirmed";
+                if let Some(batch) = inner.wait_to_retry(batch, error).await {
+                    batch.ticket.note_resend();
+                    inner.deliver(batch).await;
+                }
+            });
+        }
+    }
+
+    fn note_up(&self) {
+        if self.lock_down_since().take().is_some() {
+            tracing::info!(destination = %self.pool.manager().endpoint, "the destination takes events again");
+        }
+    }
+
+    fn note_down(&self, error: &str) {
+        self.lock_down_since().get_or_insert_with(|| {
+            tracing::warn!(destination = %self.pool.manager().endpoint, error, "the destination does not take events, retrying");
+            Instant::now()
+        });
+    }
+
+    fn lock_down_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.down_since.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// Counts something for as long as it lives.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,161 @@
+//! The S3 client: the calls that elbow makes, and its errors in words.
+
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, anyhow};
+use aws_config::BehaviorVersion;
+use aws_config::meta::region::RegionProviderChain;
+use aws_sdk_s3::config::{Credentials, Region};
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::Object as ListedObject;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+use crate::config;
+use crate::object::Object;
+
+/// A client. Cheap to clone.
+#[derive(Clone)]
+pub struct S3(aws_sdk_s3::Client);
+
+impl S3 {
+    /// Endpoint, region and credentials come from the usual AWS variables and files. With an endpoint of one's own,
+    /// buckets are addressed by path: few servers but AWS's have a name for each bucket.
+    pub async fn from_environment() -> Self {
+        let region = RegionProviderChain::default_provider().or_else("us-east-1");
+        let shared = aws_config::defaults(BehaviorVersion::latest())
+            .region(region)
+            .http_client(https())
+            .load()
+            .await;
+        let path_style = shared.endpoint_url().is_some() || config::has_s3_endpoint();
+        let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(path_style).build();
+        Self(aws_sdk_s3::Client::from_conf(config))
+    }
+
+    /// A client of a server of one's own.
+    pub fn at(endpoint: &str, access_key: &str, secret_key: &str) -> Self {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(Credentials::new(access_key, secret_key, None, None, "static"))
+            .http_client(https())
+            .endpoint_url(endpoint)
+            .force_path_style(true)
+            .build();
+        Self(aws_sdk_s3::Client::from_conf(config))
+    }
+
+    /// Begins to read an object from `offset` on. With an etag, only if the object still has it.
+    pub(super) async fn get(&self, bucket: &str, key: &str, offset: u64, etag: Option<&str>) -> Result<GetObjectOutput, GetError> {
+        let range = (offset > 0).then(|| format!("bytes={offset}-"));
+        let request = self.0.get_object().bucket(bucket).key(key);
+        let sent = request.set_range(range).set_if_match(etag.map(Into::into)).send().await;
+        sent.map_err(|error| {
+            let status = error.raw_response().map(|response| response.status().as_u16());
+            GetError {
+                changed: status == Some(412),
+                // Whatever the server says of the request itself, it will say again.
+                hopeless: status.is_some_and(|status| (400..500).contains(&status) && status != 408 && status != 429),
+                error: in_words(error),
+            }
+        })
+    }
+
+    /// Lists the objects below a prefix.
+    pub(super) fn pages(&self, bucket: &str, prefix: &str) -> Pages {
+        Pages {
+            s3: self.clone(),
+            bucket: bucket.into(),
+            prefix: prefix.into(),
+            continuation: None,
+            is_over: false,
+        }
+    }
+
+    /// Makes a bucket.
+    pub async fn create_bucket(&self, bucket: &str) -> Result<()> {
+        let sent = self.0.create_bucket().bucket(bucket).send().await;
+        sent.map(drop).map_err(in_words).with_context(|| format!("failed to make the bucket {bucket}"))
+    }
+
+    /// Writes an object.
+    pub async fn put(&self, bucket: &str, key: &str, bytes: Vec<u8>) -> Result<()> {
+        let sent = self.0.put_object().bucket(bucket).key(key).body(ByteStream::from(bytes)).send().await;
+        sent.map(drop).map_err(in_words).with_context(|| format!("failed to write s3://{bucket}/{key}"))
+    }
+}
+
+/// Why an object could not be got, and whether another attempt is of use.
+pub(super) struct GetError {
+    pub(super) changed: bool,
+    pub(super) hopeless: bool,
+    pub(super) error: anyhow::Error,
+}
+
+/// The listing of a prefix, a page at a time.
+pub(super) struct Pages {
+    s3: S3,
+    bucket: String,
+    prefix: String,
+    continuation: Option<String>,
+    is_over: bool,
+}
+
+impl Pages {
+    /// The objects of the next page, `None` after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Object>>> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let request = self.s3.0.list_objects_v2().bucket(&self.bucket).prefix(&self.prefix);
+        let sent = request.set_continuation_token(self.continuation.take()).send().await;
+        let page = sent.map_err(in_words).with_context(|| format!("failed to list s3://{}/{}", self.bucket, self.prefix))?;
+        self.continuation = page.next_continuation_token;
+        self.is_over = self.continuation.is_none();
+        let objects = page.contents.unwrap_or_default().into_iter();
+        Ok(Some(objects.filter_map(|listed| self.object(listed)).collect()))
+    }
+
+    /// A key with a slash at its end stands for a folder in a console, and holds nothing.
+    fn object(&self, listed: ListedObject) -> Option<Object> {
+        let key = listed.key.filter(|key| !key.ends_with('/'))?;
+        Some(Object {
+            size: listed.size.and_then(|size| u64::try_from(size).ok()),
+            ..Object::named(Some(self.bucket.clone()), key)
+        })
+    }
+}
+
+/// What a response says of its object.
+pub(super) fn described(bucket: &str, key: &str, response: &GetObjectOutput) -> Object {
+    Object {
+        size: response.content_length.and_then(|size| u64::try_from(size).ok()),
+        etag: response.e_tag.as_deref().map(|etag| etag.trim_matches('"').to_owned()),
+        last_modified: response.last_modified.as_ref().and_then(rfc3339),
+        ..Object::named(Some(bucket.into()), key)
+    }
+}
+
+fn rfc3339(time: &DateTime) -> Option<String> {
+    let time = SystemTime::try_from(*time).ok()?;
+    Some(humantime::format_rfc3339_seconds(time).to_string())
+}
+
+/// ring, so that the build needs no C toolchain of minutes.
+fn https() -> aws_sdk_s3::config::SharedHttpClient {
+    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}
+
+/// What the server said, `NoSuchKey: The specified key does not exist.`, or what went wrong on the way to it.
+fn in_words<E>(error: SdkError<E>) -> anyhow::Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match (error.code(), error.message()) {
+        (Some(code), Some(message)) => anyhow!("{code}: {message}"),
+        (Some(code), None) => anyhow!("{code}"),
+        (None, _) => anyhow!("{}", DisplayErrorContext(error)),
+    }
+}

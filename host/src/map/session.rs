@@ -1,0 +1,209 @@
+//! One object's way through a mapping, on a thread of its own.
+//!
+//! The thread takes batches from a bounded channel, and puts what became of them into another. A batch on which the guest
+//! fails is halved, each half goes to a fresh instance, and so on until the record at fault is alone: it is rejected, and
+//! the others are mapped. A guest that fails more often than `failures` allows has failed the object.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use super::guest::{self, Guest};
+use super::outcome::{Mapped, Rejected};
+use super::state::GuestLog;
+use super::{Blueprint, Mapping, ObjectFacts, Plan};
+
+/// How many batches wait on each side of the guest.
+const QUEUE: usize = 2;
+
+/// Whole records, and how many they are.
+pub struct Records {
+    /// Each followed by a newline.
+    pub bytes: Bytes,
+    /// How many.
+    pub count: u32,
+}
+
+/// Puts batches into a session. Dropping it ends the session, after what it was given.
+pub struct Feed(mpsc::Sender<Records>);
+
+impl Feed {
+    /// Hands over a batch; waits while the guest is busy. `Err` if the session has ended, which its [`Yield`] explains.
+    pub async fn send(&self, records: Records) -> Result<(), SessionEnded> {
+        self.0.send(records).await.map_err(|_| SessionEnded)
+    }
+}
+
+/// The session has ended before it took the batch.
+#[derive(Debug)]
+pub struct SessionEnded;
+
+/// Takes what became of the batches out of a session, in their order. Dropping it ends the session at the next batch.
+pub struct Yield(mpsc::Receiver<Result<Mapped>>);
+
+impl Yield {
+    /// What became of the next batch; `None` after the last. After an error nothing follows.
+    pub async fn next(&mut self) -> Option<Result<Mapped>> {
+        self.0.recv().await
+    }
+}
+
+/// Begins an object: starts the thread, makes the instance, and answers the plan for cutting the object.
+pub async fn begin(mapping: &Mapping, object: ObjectFacts) -> Result<(Plan, Feed, Yield)> {
+    let (feed, batches) = mpsc::channel(QUEUE);
+    let (results, yields) = mpsc::channel(QUEUE);
+    let (planned, plan) = oneshot::channel();
+    let blueprint = Arc::clone(&mapping.blueprint);
+    std::thread::Builder::new()
+        .name("guest".into())
+        .spawn(move || run(&blueprint, &object, planned, batches, &results))
+        .context("failed to start a guest's thread")?;
+    let plan = plan.await.map_err(|_| anyhow!("the thread of the mapping ended before it began"))??;
+    Ok((plan, Feed(feed), Yield(yields)))
+}
+
+fn run(
+    blueprint: &Arc<Blueprint>,
+    object: &ObjectFacts,
+    planned: oneshot::Sender<Result<Plan>>,
+    mut batches: mpsc::Receiver<Records>,
+    results: &mpsc::Sender<Result<Mapped>>,
+) {
+    let runtime = match guest::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(planned.send(Err(error))),
+    };
+    runtime.block_on(async {
+        let log = GuestLog::new(&blueprint.name, &object.id, blueprint.limits.log_lines);
+        let mut session = Session { blueprint, object, log: &log, guest: None, failures: 0 };
+        match session.start().await {
+            Ok(plan) => drop(planned.send(Ok(plan))),
+            Err(error) => return drop(planned.send(Err(error))),
+        }
+        while let Some(batch) = batches.recv().await {
+            let mapped = session.map(batch).await;
+            let is_last = mapped.is_err();
+            if results.send(mapped).await.is_err() || is_last {
+                break;
+            }
+        }
+        log.finish();
+    });
+}
+
+struct Session<'a> {
+    blueprint: &'a Arc<Blueprint>,
+    object: &'a ObjectFacts,
+    log: &'a GuestLog,
+    /// None after a failure, until the next batch needs one.
+    guest: Option<Guest>,
+    failures: u64,
+}
+
+impl Session<'_> {
+    async fn start(&mut self) -> Result<Plan> {
+        let mut guest = Guest::new(self.blueprint, self.log).await?;
+        let plan = guest.begin(self.object).await?;
+        self.guest = Some(guest);
+        Ok(plan)
+    }
+
+    /// Maps a batch, halving it for as long as the guest fails on it.
+    async fn map(&mut self, batch: Records) -> Result<Mapped> {
+        let mut whole = WholeBatch::default();
+        // Pieces of the batch that are still to be mapped, the next one last.
+        let mut pieces = vec![batch];
+        while let Some(piece) = pieces.pop() {
+            let error = match self.try_map(&piece).await {
+                Ok(mapped) => {
+                    whole.add(mapped, piece.count);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            self.guest = None;
+            self.failures += 1;
+            if self.failures > self.blueprint.limits.failures {
+                let allowed = self.blueprint.limits.failures;
+                return Err(error.context(format!("the mapping failed more than {allowed} times (`failures`)")));
+            }
+            if piece.count <= 1 {
+                whole.reject(format!("{error:#}"));
+            } else {
+                let (first, second) = halves(piece);
+                pieces.extend([second, first]);
+            }
+        }
+        Ok(whole.mapped())
+    }
+
+    async fn try_map(&mut self, records: &Records) -> Result<Mapped> {
+        if self.guest.is_none() {
+            self.start().await?;
+        }
+        let guest = self.guest.as_mut().expect("it has just been started");
+        guest.map(&records.bytes, records.count).await
+    }
+}
+
+/// What became of the pieces of a batch, put together.
+#[derive(Default)]
+struct WholeBatch {
+    parts: Vec<Bytes>,
+    mapped: Mapped,
+    /// The index in the batch of the next piece's first record.
+    next: u32,
+}
+
+impl WholeBatch {
+    fn add(&mut self, piece: Mapped, count: u32) {
+        self.parts.push(piece.ndjson);
+        self.mapped.events += piece.events;
+        self.mapped.mapped += piece.mapped;
+        self.mapped.dropped += piece.dropped;
+        let first = self.next;
+        let rejects = piece.rejects.into_iter();
+        self.mapped.rejects.extend(rejects.map(|reject| Rejected { index: first + reject.index, ..reject }));
+        self.next += count;
+    }
+
+    /// The next record alone, on which the guest fails.
+    fn reject(&mut self, reason: String) {
+        self.mapped.rejects.push(Rejected { index: self.next, reason });
+        self.next += 1;
+    }
+
+    fn mapped(self) -> Mapped {
+        let ndjson = match <[Bytes; 1]>::try_from(self.parts) {
+            Ok([only]) => only,
+            Err(parts) => parts.concat().into(),
+        };
+        Mapped { ndjson, ..self.mapped }
+    }
+}
+
+/// Cuts a piece of at least two records in the middle.
+fn halves(records: Records) -> (Records, Records) {
+    let Records { bytes, count } = records;
+    let first = count / 2;
+    let last_newline = memchr::memchr_iter(b'\n', &bytes).nth(first as usize - 1);
+    let at = last_newline.map_or(bytes.len(), |newline| newline + 1);
+    (
+        Records { bytes: bytes.slice(..at), count: first },
+        Records { bytes: bytes.slice(at..), count: count - first },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_hold_the_same_records() {
+        let (first, second) = halves(Records { bytes: Bytes::from_static(b"a\n\nccc\nd\n"), count: 4 });
+        assert_eq!((&first.bytes[..], first.count), (&b"a\n\n"[..], 2));
+        assert_eq!((&second.bytes[..], second.count), (&b"ccc\nd\n"[..], 2));
+    }
+}
