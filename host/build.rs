@@ -33,7 +33,9 @@ fn main() {
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .status();
     if !status.is_ok_and(|status| status.success()) {
-        println!("cargo::error=the built-in mapping did not build; if its target is missing: rustup target add wasm32-wasip2");
+        println!(
+            "cargo::error=the built-in mapping did not build; if its target is missing: rustup target add wasm32-wasip2"
+        );
         return;
     }
     let component = target.join("wasm32-wasip2/guest/guest_parser.wasm");

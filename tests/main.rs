@@ -1,1 +1,23 @@
-fn x(){}
+//! elbow as its users run it: the binary, against real receivers over real sockets and an S3 server.
+//!
+//! | file | what it shows |
+//! |---|---|
+//! | `delivery` | the original sin and its relatives: receivers that are late, slow, gone, or break off |
+//! | `input` | objects that are truncated, garbage, empty, or full of surprises |
+//! | `sandbox` | mappings that trap, loop, eat memory, or miscount |
+//! | `s3` | listings, resumed bodies, objects that change, errors of the server |
+//! | `cli` | the commands, their help, their errors, their exit codes |
+//! | `config` | the example that documents every setting, and mistakes in a config |
+//! | `memory` | a large object in little memory |
+//! | `layering` | which module may know which |
+//! | `support` | what the tests are written with |
+
+mod cli;
+mod config;
+mod delivery;
+mod input;
+mod layering;
+mod memory;
+mod s3;
+mod sandbox;
+mod support;

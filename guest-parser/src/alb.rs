@@ -64,21 +64,15 @@ pub fn parse<'a>(line: &'a [u8], values: &mut Values<'a>) -> Result<(), Reject> 
     let mut columns = 0;
     for (index, name) in COLUMNS.iter().enumerate() {
         let Some(column) = fields.next() else { break };
-        parse_column(index, column, values).map_err(|Reject(reason)| {
-            Reject::from(format!("column {}, {name}: {reason}", index + 1))
-        })?;
+        parse_column(index, column, values)
+            .map_err(|Reject(reason)| Reject::from(format!("column {}, {name}: {reason}", index + 1)))?;
         columns = index + 1;
     }
     if columns < MIN_COLUMNS {
-        return Err(Reject::from(format!(
-            "expected an ALB line of at least {MIN_COLUMNS} columns, found {columns}"
-        )));
+        return Err(Reject::from(format!("expected an ALB line of at least {MIN_COLUMNS} columns, found {columns}")));
     }
     let extra = fields.rest();
-    values.set(
-        Slot::Extra,
-        (!extra.is_empty() && extra.trim_ascii_end() != b"-").then_some(extra),
-    );
+    values.set(Slot::Extra, (!extra.is_empty() && extra.trim_ascii_end() != b"-").then_some(extra));
     values.set(Slot::ListenerProtocol, Some(b"http"));
     values.outcome();
     Ok(())
@@ -134,9 +128,7 @@ fn parse_column<'a>(index: usize, column: &'a [u8], values: &mut Values<'a>) -> 
 /// The whole header `X-Amzn-Trace-Id`, which the client may have sent, and the value of `Root=` in it.
 fn trace_id<'a>(column: &'a [u8], values: &mut Values<'a>) {
     values.plain(Slot::TraceId, column);
-    let root = column
-        .split(|b| *b == b';')
-        .find_map(|part| part.strip_prefix(b"Root="));
+    let root = column.split(|b| *b == b';').find_map(|part| part.strip_prefix(b"Root="));
     values.set(Slot::TraceRoot, root.filter(|root| !root.is_empty()));
 }
 

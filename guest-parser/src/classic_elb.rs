@@ -41,9 +41,8 @@ pub fn parse<'a>(line: &'a [u8], values: &mut Values<'a>) -> Result<(), Reject> 
     let mut columns = 0;
     for (index, name) in COLUMNS.iter().enumerate() {
         let Some(column) = fields.next() else { break };
-        parse_column(index, column, values).map_err(|Reject(reason)| {
-            Reject::from(format!("column {}, {name}: {reason}", index + 1))
-        })?;
+        parse_column(index, column, values)
+            .map_err(|Reject(reason)| Reject::from(format!("column {}, {name}: {reason}", index + 1)))?;
         columns = index + 1;
     }
     if columns < MIN_COLUMNS {
@@ -51,10 +50,7 @@ pub fn parse<'a>(line: &'a [u8], values: &mut Values<'a>) -> Result<(), Reject> 
             "expected a classic ELB line of at least {MIN_COLUMNS} columns, found {columns}"
         )));
     }
-    values.set(
-        Slot::Extra,
-        (!fields.rest().is_empty()).then_some(fields.rest()),
-    );
+    values.set(Slot::Extra, (!fields.rest().is_empty()).then_some(fields.rest()));
     listener(values);
     values.outcome();
     Ok(())
@@ -85,10 +81,7 @@ fn parse_column<'a>(index: usize, column: &'a [u8], values: &mut Values<'a>) -> 
 /// The kind of listener decides what the bytes are: of the body, or of the connection.
 fn listener(values: &mut Values<'_>) {
     let is_tcp = values.get(Slot::ElbStatus).is_none() && values.get(Slot::TargetStatus).is_none();
-    values.set(
-        Slot::ListenerProtocol,
-        Some(if is_tcp { b"tcp" } else { b"http" }),
-    );
+    values.set(Slot::ListenerProtocol, Some(if is_tcp { b"tcp" } else { b"http" }));
     if is_tcp {
         values.set(Slot::TcpReceivedBytes, values.get(Slot::ReceivedBytes));
         values.set(Slot::TcpSentBytes, values.get(Slot::SentBytes));

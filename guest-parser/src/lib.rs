@@ -58,23 +58,13 @@ impl Mapping for Aws {
     }
 
     fn formats(&self) -> Vec<Format> {
-        let all = [
-            (Kind::ClassicElb, classic_elb::SUMMARY, &self.classic_elb),
-            (Kind::Alb, alb::SUMMARY, &self.alb),
-        ];
+        let all = [(Kind::ClassicElb, classic_elb::SUMMARY, &self.classic_elb), (Kind::Alb, alb::SUMMARY, &self.alb)];
         let fixed = self.settings.format;
-        let wanted = all
-            .into_iter()
-            .filter(|(kind, ..)| fixed.is_none_or(|f| f == *kind));
-        let mut formats: Vec<Format> = wanted
-            .map(|(kind, summary, program)| Format::new(kind.name(), summary, program.promises()))
-            .collect();
+        let wanted = all.into_iter().filter(|(kind, ..)| fixed.is_none_or(|f| f == *kind));
+        let mut formats: Vec<Format> =
+            wanted.map(|(kind, summary, program)| Format::new(kind.name(), summary, program.promises())).collect();
         if fixed.is_none_or(|f| f == Kind::TestFile) {
-            formats.push(Format::new(
-                Kind::TestFile.name(),
-                recognise::TEST_FILE_SUMMARY,
-                vec![],
-            ));
+            formats.push(Format::new(Kind::TestFile.name(), recognise::TEST_FILE_SUMMARY, vec![]));
         }
         formats
     }
@@ -95,10 +85,7 @@ impl Mapping for Aws {
         }
         let mut values = Values::new(record);
         values.set(Slot::Bucket, self.bucket.as_ref().map(String::as_bytes));
-        values.set(
-            Slot::Key,
-            self.bucket.is_some().then_some(self.key.as_bytes()),
-        );
+        values.set(Slot::Key, self.bucket.is_some().then_some(self.key.as_bytes()));
         let program = match self.kind {
             Kind::Alb => {
                 alb::parse(record, &mut values)?;

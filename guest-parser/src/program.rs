@@ -23,18 +23,8 @@ pub struct Output {
 }
 
 /// A row of a format's table.
-pub const fn field(
-    source: Source,
-    flat: &'static str,
-    ecs: &'static [&'static str],
-    meaning: &'static str,
-) -> Output {
-    Output {
-        source,
-        flat,
-        ecs,
-        meaning,
-    }
+pub const fn field(source: Source, flat: &'static str, ecs: &'static [&'static str], meaning: &'static str) -> Output {
+    Output { source, flat, ecs, meaning }
 }
 
 /// Where a value comes from, and what it becomes.
@@ -140,12 +130,7 @@ fn write_name(out: &mut Vec<u8>, name: &[u8]) {
 }
 
 #[inline]
-fn write_value(
-    out: &mut Vec<u8>,
-    name: &[u8],
-    source: &Source,
-    values: &Values<'_>,
-) -> Result<(), Reject> {
+fn write_value(out: &mut Vec<u8>, name: &[u8], source: &Source, values: &Values<'_>) -> Result<(), Reject> {
     let slot = match source {
         Constant(json) => {
             write_name(out, name);
@@ -181,16 +166,10 @@ fn write_value(
         }
         Flag(_) => out.extend_from_slice(b"true"),
         Texts(_, by) => write_list(out, value.split(|b| b == by), write_text),
-        Numbers(_, by) => {
-            write_list(
-                out,
-                value.split(|b| b == by),
-                |out, item| match json::as_number(item) {
-                    Some(digits) => out.extend_from_slice(digits),
-                    None => write_text(out, item),
-                },
-            )
-        }
+        Numbers(_, by) => write_list(out, value.split(|b| b == by), |out, item| match json::as_number(item) {
+            Some(digits) => out.extend_from_slice(digits),
+            None => write_text(out, item),
+        }),
         Columns(_) => write_list(out, scan::Fields::new(value), write_text),
         Constant(_) => unreachable!("written above"),
     }
@@ -208,11 +187,7 @@ fn write_text(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
 }
 
-fn write_list<'a>(
-    out: &mut Vec<u8>,
-    items: impl Iterator<Item = &'a [u8]>,
-    write: impl Fn(&mut Vec<u8>, &'a [u8]),
-) {
+fn write_list<'a>(out: &mut Vec<u8>, items: impl Iterator<Item = &'a [u8]>, write: impl Fn(&mut Vec<u8>, &'a [u8])) {
     out.push(b'[');
     for (index, item) in items.filter(|item| !item.is_empty()).enumerate() {
         if index > 0 {
@@ -226,10 +201,7 @@ fn write_list<'a>(
 #[cold]
 fn no_number(name: &[u8]) -> Reject {
     let name = String::from_utf8_lossy(name);
-    Reject::from(format!(
-        "{}: expected a number",
-        name.trim_matches(['"', ':'])
-    ))
+    Reject::from(format!("{}: expected a number", name.trim_matches(['"', ':'])))
 }
 
 /// Seconds with any number of decimals as whole milliseconds, rounded half up.
@@ -243,9 +215,7 @@ fn milliseconds(seconds: &[u8]) -> Option<u64> {
     let place = |index: usize| fraction.get(index).map_or(Some(0), |d| number(&[*d]));
     let thousandths = place(0)? * 100 + place(1)? * 10 + place(2)?;
     let rounded_up = u64::from(place(3)? >= 5);
-    number(whole)?
-        .checked_mul(1000)?
-        .checked_add(thousandths + rounded_up)
+    number(whole)?.checked_mul(1000)?.checked_add(thousandths + rounded_up)
 }
 
 /// A field with the name that a style gives it.
@@ -257,11 +227,7 @@ struct Named {
 
 impl Named {
     fn new(path: impl Into<String>, source: Source, meaning: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            source,
-            meaning: meaning.into(),
-        }
+        Self { path: path.into(), source, meaning: meaning.into() }
     }
 
     fn promise(&self) -> Field {
@@ -280,11 +246,8 @@ impl Named {
 const MESSAGE: &str = "the line as it was";
 
 fn flat(fields: &[Output], settings: &Settings) -> Vec<Named> {
-    let mut named: Vec<Named> = fields
-        .iter()
-        .filter(|f| !f.flat.is_empty())
-        .map(|f| Named::new(f.flat, f.source.clone(), f.meaning))
-        .collect();
+    let mut named: Vec<Named> =
+        fields.iter().filter(|f| !f.flat.is_empty()).map(|f| Named::new(f.flat, f.source.clone(), f.meaning)).collect();
     if settings.keep_message {
         named.push(Named::new("message", Raw(Slot::Line), MESSAGE));
     }
@@ -292,24 +255,13 @@ fn flat(fields: &[Output], settings: &Settings) -> Vec<Named> {
 }
 
 fn ecs(fields: &[Output], settings: &Settings) -> Vec<Named> {
-    let constant =
-        |path: &str, json: &str, meaning: &str| Named::new(path, Constant(json.into()), meaning);
-    let mut named: Vec<Named> = fields
-        .iter()
-        .flat_map(|f| {
-            f.ecs
-                .iter()
-                .map(|path| Named::new(*path, f.source.clone(), f.meaning))
-        })
-        .collect();
+    let constant = |path: &str, json: &str, meaning: &str| Named::new(path, Constant(json.into()), meaning);
+    let mut named: Vec<Named> =
+        fields.iter().flat_map(|f| f.ecs.iter().map(|path| Named::new(*path, f.source.clone(), f.meaning))).collect();
     named.push(constant("event.kind", "\"event\"", "always `event`"));
     named.push(constant("event.category", "[\"web\"]", "always `web`"));
     named.push(constant("cloud.provider", "\"aws\"", "always `aws`"));
-    named.push(constant(
-        "ecs.version",
-        "\"8.11.0\"",
-        "the version of ECS that the names are from",
-    ));
+    named.push(constant("ecs.version", "\"8.11.0\"", "the version of ECS that the names are from"));
     if settings.keep_message {
         named.push(Named::new("event.original", Raw(Slot::Line), MESSAGE));
     }
@@ -320,45 +272,17 @@ fn ecs(fields: &[Output], settings: &Settings) -> Vec<Named> {
 fn elb_processor(settings: &Settings) -> Vec<Named> {
     let mut named = vec![
         Named::new("@timestamp", Time(Slot::Time), "when the line was logged"),
-        Named::new(
-            "LoadBalancerName",
-            Text(Slot::Elb),
-            "name of the load balancer",
-        ),
-        Named::new(
-            "PublicIpAndPort",
-            Text(Slot::Client),
-            "client's address and port",
-        ),
-        Named::new(
-            "InternalIpAndPort",
-            Text(Slot::Target),
-            "backend's address and port",
-        ),
-        Named::new(
-            "Status",
-            Text(Slot::ElbStatus),
-            "status that the load balancer answered",
-        ),
-        Named::new(
-            "BackendStatus",
-            Text(Slot::TargetStatus),
-            "status that the backend answered",
-        ),
-        Named::new(
-            "BytesUploadedFromClient",
-            Number(Slot::ReceivedBytes),
-            "bytes",
-        ),
+        Named::new("LoadBalancerName", Text(Slot::Elb), "name of the load balancer"),
+        Named::new("PublicIpAndPort", Text(Slot::Client), "client's address and port"),
+        Named::new("InternalIpAndPort", Text(Slot::Target), "backend's address and port"),
+        Named::new("Status", Text(Slot::ElbStatus), "status that the load balancer answered"),
+        Named::new("BackendStatus", Text(Slot::TargetStatus), "status that the backend answered"),
+        Named::new("BytesUploadedFromClient", Number(Slot::ReceivedBytes), "bytes"),
         Named::new("BytesDownloadedByClient", Number(Slot::SentBytes), "bytes"),
     ];
     for (name, setting, default) in [
         ("Component", &settings.component, None),
-        (
-            "SourceModuleName",
-            &settings.source_module_name,
-            Some("ELB"),
-        ),
+        ("SourceModuleName", &settings.source_module_name, Some("ELB")),
         ("Environment", &settings.environment, None),
         ("Application", &settings.application, None),
         ("type", &settings.event_type, Some("logs")),
@@ -371,31 +295,15 @@ fn elb_processor(settings: &Settings) -> Vec<Named> {
         }
     }
     named.extend([
-        Named::new(
-            "UserAgent",
-            Text(Slot::UserAgent),
-            "user agent, without quotes",
-        ),
+        Named::new("UserAgent", Text(Slot::UserAgent), "user agent, without quotes"),
         Named::new("message", Raw(Slot::Line), MESSAGE),
         Named::new("Verb", Text(Slot::Method), "HTTP method"),
         Named::new("Path", Text(Slot::UrlPath), "path of the URL"),
-        Named::new(
-            "Source.S3.Bucket",
-            Raw(Slot::Bucket),
-            "bucket of the log object",
-        ),
+        Named::new("Source.S3.Bucket", Raw(Slot::Bucket), "bucket of the log object"),
         Named::new("Source.S3.Key", Raw(Slot::Key), "key of the log object"),
-        Named::new(
-            "TimeToForwardRequest",
-            Milliseconds(Slot::RequestTime),
-            "ms",
-        ),
+        Named::new("TimeToForwardRequest", Milliseconds(Slot::RequestTime), "ms"),
         Named::new("TimeTaken", Milliseconds(Slot::TargetTime), "ms"),
-        Named::new(
-            "TimeToForwardResponse",
-            Milliseconds(Slot::ResponseTime),
-            "ms",
-        ),
+        Named::new("TimeToForwardResponse", Milliseconds(Slot::ResponseTime), "ms"),
     ]);
     named
 }
@@ -424,10 +332,7 @@ fn insert(tree: &mut Vec<Node>, path: &str, source: Source) {
 }
 
 fn flatten(tree: Vec<Node>, steps: &mut Vec<Step>, depth: usize) {
-    assert!(
-        depth < MAX_DEPTH,
-        "a table of fields nests deeper than an event may"
-    );
+    assert!(depth < MAX_DEPTH, "a table of fields nests deeper than an event may");
     for node in tree {
         match node {
             Node::Leaf(name, source) => steps.push(Step::Write(prepared(&name), source)),

@@ -19,7 +19,8 @@ pub enum Kind {
 }
 
 /// What the format `elb-test-file` is, for people.
-pub const TEST_FILE_SUMMARY: &str = "ELBAccessLogTestFile, by which a load balancer tests its permission to write; its lines are dropped";
+pub const TEST_FILE_SUMMARY: &str =
+    "ELBAccessLogTestFile, by which a load balancer tests its permission to write; its lines are dropped";
 
 impl Kind {
     /// The name in the contract.
@@ -37,10 +38,8 @@ pub fn recognise(key: &str, head: &[u8]) -> Result<Kind, String> {
     if let Some(by_key) = by_key(key) {
         return by_key;
     }
-    let Some(line) = head
-        .split(|b| *b == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .find(|line| !line.is_empty())
+    let Some(line) =
+        head.split(|b| *b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).find(|line| !line.is_empty())
     else {
         // Nothing to map, so nothing that could be mapped wrongly.
         return Ok(Kind::ClassicElb);
@@ -72,9 +71,7 @@ fn by_key(key: &str) -> Option<Result<Kind, String>> {
     } else {
         return Some(Ok(Kind::ClassicElb));
     };
-    Some(Err(format!(
-        "by its key this is an {unsupported}, which this mapping does not read"
-    )))
+    Some(Err(format!("by its key this is an {unsupported}, which this mapping does not read")))
 }
 
 fn by_line(line: &[u8]) -> Option<Kind> {
@@ -101,7 +98,8 @@ mod tests {
     #[test]
     fn a_key_that_aws_writes_decides() {
         let alb = "111122223333_elasticloadbalancing_us-east-1_app.demo-alb.0123456789abcdef_20261005T0820Z_203.0.113.7_1a2b3c4d.log.gz";
-        let classic = "111122223333_elasticloadbalancing_us-east-1_network-lb_20261005T0820Z_203.000.113.007_1a2b3c4d.log";
+        let classic =
+            "111122223333_elasticloadbalancing_us-east-1_network-lb_20261005T0820Z_203.000.113.007_1a2b3c4d.log";
         assert_eq!(of_key(alb), Ok(Kind::Alb));
         assert_eq!(of_key(classic), Ok(Kind::ClassicElb));
         assert_eq!(of_key("ELBAccessLogTestFile"), Ok(Kind::TestFile));
@@ -110,18 +108,9 @@ mod tests {
     #[test]
     fn a_log_of_another_kind_is_named() {
         for (file, kind) in [
-            (
-                "conn_log_111122223333_elasticloadbalancing_us-east-1_app.a.0123456789abcdef_x.log.gz",
-                "connection",
-            ),
-            (
-                "health_check_log_111122223333_elasticloadbalancing_us-east-1_app.a.0_x.log.gz",
-                "health check",
-            ),
-            (
-                "111122223333_elasticloadbalancing_us-east-1_net.a.0123456789abcdef_x.log.gz",
-                "NLB",
-            ),
+            ("conn_log_111122223333_elasticloadbalancing_us-east-1_app.a.0123456789abcdef_x.log.gz", "connection"),
+            ("health_check_log_111122223333_elasticloadbalancing_us-east-1_app.a.0_x.log.gz", "health check"),
+            ("111122223333_elasticloadbalancing_us-east-1_net.a.0123456789abcdef_x.log.gz", "NLB"),
         ] {
             let error = of_key(file).unwrap_err();
             assert!(error.contains(kind), "{error}");

@@ -8,10 +8,7 @@ use elbow_guest::Reject;
 /// Where a value has its place. A format uses those that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-#[allow(
-    missing_docs,
-    reason = "each is described, with its unit, in the table of the format that fills it"
-)]
+#[allow(missing_docs, reason = "each is described, with its unit, in the table of the format that fills it")]
 pub enum Slot {
     Line,
     Extra,
@@ -88,9 +85,7 @@ pub struct Values<'a> {
 impl<'a> Values<'a> {
     /// No values but the line itself.
     pub fn new(line: &'a [u8]) -> Self {
-        let mut values = Self {
-            slots: [None; SLOTS],
-        };
+        let mut values = Self { slots: [None; SLOTS] };
         values.set(Slot::Line, Some(line));
         values
     }
@@ -127,9 +122,7 @@ impl<'a> Values<'a> {
         }
         let [whole, ip, port] = slots;
         let Some(colon) = memchr::memrchr(b':', column) else {
-            return Err(Reject::from(
-                "expected an address and a port, as `192.0.2.10:51000`",
-            ));
+            return Err(Reject::from("expected an address and a port, as `192.0.2.10:51000`"));
         };
         self.set(whole, Some(column));
         self.set(ip, Some(&column[..colon]));
@@ -141,9 +134,7 @@ impl<'a> Values<'a> {
     #[inline]
     pub fn time(&mut self, slot: Slot, column: &'a [u8]) -> Result<(), Reject> {
         if !is_timestamp(column) {
-            return Err(Reject::from(
-                "expected a time, as `2026-10-05T08:15:30.120450Z`",
-            ));
+            return Err(Reject::from("expected a time, as `2026-10-05T08:15:30.120450Z`"));
         }
         self.set(slot, Some(column));
         Ok(())
@@ -153,19 +144,14 @@ impl<'a> Values<'a> {
     /// is one, and what is between is the URL, raw spaces included. Each part may be `-`.
     pub fn request(&mut self, column: &'a [u8]) {
         let line = column.trim_ascii_end();
-        self.set(
-            Slot::Request,
-            (line != b"- - -" && line != b"-").then_some(column),
-        );
+        self.set(Slot::Request, (line != b"- - -" && line != b"-").then_some(column));
         let Some((method, rest)) = split_at_byte(line, memchr::memchr(b' ', line)) else {
             // One word is the most that a client may have sent before the load balancer gave up: not a method for sure.
             return self.url(line);
         };
         self.plain(Slot::Method, method);
         let (url, version) = match split_at_byte(rest, memchr::memrchr(b' ', rest)) {
-            Some((url, version)) if version.starts_with(b"HTTP/") => {
-                (url, Some(&version[b"HTTP/".len()..]))
-            }
+            Some((url, version)) if version.starts_with(b"HTTP/") => (url, Some(&version[b"HTTP/".len()..])),
             // ALB writes `- http://host:80- -`: the missing path as a `-` that clings to the port.
             Some((url, b"-")) => (url.strip_suffix(b"-").unwrap_or(url), None),
             _ => (rest, None),
@@ -242,18 +228,12 @@ pub fn is_timestamp(text: &[u8]) -> bool {
     };
     // Without a branch for each byte, which this would be for every line.
     let mismatches = seconds.iter().zip(SHAPE).fold(0, |sum, (byte, shape)| {
-        sum | u8::from(if *shape == b'0' {
-            !byte.is_ascii_digit()
-        } else {
-            byte != shape
-        })
+        sum | u8::from(if *shape == b'0' { !byte.is_ascii_digit() } else { byte != shape })
     });
     let fraction = rest.strip_suffix(b"Z").unwrap_or(rest);
     let fraction_is_right = match fraction {
         [] => true,
-        [b'.', digits @ ..] => {
-            !digits.is_empty() && digits.len() <= 9 && digits.iter().all(u8::is_ascii_digit)
-        }
+        [b'.', digits @ ..] => !digits.is_empty() && digits.len() <= 9 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
     mismatches == 0 && fraction_is_right
@@ -297,32 +277,14 @@ mod tests {
     #[test]
     fn a_request_line_is_parted_from_both_ends() {
         let host = |url, path, query| {
-            [
-                Some("GET"),
-                Some(url),
-                Some("http"),
-                Some("www.example.com"),
-                Some("80"),
-                Some(path),
-                query,
-                Some("1.1"),
-            ]
+            [Some("GET"), Some(url), Some("http"), Some("www.example.com"), Some("80"), Some(path), query, Some("1.1")]
         };
         let url = "http://www.example.com:80/a b";
-        assert_eq!(
-            request(&format!("GET {url} HTTP/1.1")),
-            host(url, "/a b", None)
-        );
+        assert_eq!(request(&format!("GET {url} HTTP/1.1")), host(url, "/a b", None));
         let url = "http://www.example.com:80/x HTTP/1.1";
-        assert_eq!(
-            request(&format!("GET {url} HTTP/1.1")),
-            host(url, "/x HTTP/1.1", None)
-        );
+        assert_eq!(request(&format!("GET {url} HTTP/1.1")), host(url, "/x HTTP/1.1", None));
         let url = "http://www.example.com:80/p?q=http://x/?y#z";
-        assert_eq!(
-            request(&format!("GET {url} HTTP/1.1")),
-            host(url, "/p", Some("q=http://x/?y"))
-        );
+        assert_eq!(request(&format!("GET {url} HTTP/1.1")), host(url, "/p", Some("q=http://x/?y")));
     }
 
     #[test]
@@ -349,38 +311,21 @@ mod tests {
     fn a_url_need_not_be_absolute() {
         assert_eq!(
             request("GET /a?b HTTP/2.0")[1..],
-            [
-                Some("/a?b"),
-                None,
-                None,
-                None,
-                Some("/a"),
-                Some("b"),
-                Some("2.0")
-            ]
+            [Some("/a?b"), None, None, None, Some("/a"), Some("b"), Some("2.0")]
         );
-        assert_eq!(
-            request("OPTIONS * HTTP/1.1")[1..],
-            [Some("*"), None, None, None, None, None, Some("1.1")]
-        );
+        assert_eq!(request("OPTIONS * HTTP/1.1")[1..], [Some("*"), None, None, None, None, None, Some("1.1")]);
         assert_eq!(
             request("GET https://[::ffff:c000:20a]:443/ HTTP/1.1")[3..6],
             [Some("::ffff:c000:20a"), Some("443"), Some("/")]
         );
-        assert_eq!(
-            request("GET https://[2001:db8::1]/ HTTP/1.1")[3..6],
-            [Some("2001:db8::1"), None, Some("/")]
-        );
+        assert_eq!(request("GET https://[2001:db8::1]/ HTTP/1.1")[3..6], [Some("2001:db8::1"), None, Some("/")]);
     }
 
     #[test]
     fn a_timestamp_has_up_to_nine_digits_of_fraction() {
-        for text in [
-            "2026-10-05T08:15:30Z",
-            "2026-10-05T08:15:30",
-            "2026-10-05T08:15:30.1Z",
-            "2026-10-05T08:15:30.123456789Z",
-        ] {
+        for text in
+            ["2026-10-05T08:15:30Z", "2026-10-05T08:15:30", "2026-10-05T08:15:30.1Z", "2026-10-05T08:15:30.123456789Z"]
+        {
             assert!(is_timestamp(text.as_bytes()), "{text}");
         }
         for text in [
@@ -398,18 +343,9 @@ mod tests {
     #[test]
     fn an_endpoint_is_parted_at_the_last_colon() {
         let mut values = Values::new(b"");
-        values
-            .endpoint(
-                [Slot::Client, Slot::ClientIp, Slot::ClientPort],
-                b"2001:db8::10:51000",
-            )
-            .unwrap();
+        values.endpoint([Slot::Client, Slot::ClientIp, Slot::ClientPort], b"2001:db8::10:51000").unwrap();
         assert_eq!(values.get(Slot::ClientIp), Some(&b"2001:db8::10"[..]));
         assert_eq!(values.get(Slot::ClientPort), Some(&b"51000"[..]));
-        assert!(
-            values
-                .endpoint([Slot::Client, Slot::ClientIp, Slot::ClientPort], b"nowhere")
-                .is_err()
-        );
+        assert!(values.endpoint([Slot::Client, Slot::ClientIp, Slot::ClientPort], b"nowhere").is_err());
     }
 }

@@ -42,9 +42,7 @@ impl Delivered {
 
     /// The weakest rung at which an event was confirmed.
     pub fn rung(&self) -> Option<Rung> {
-        Rung::ALL
-            .into_iter()
-            .find(|rung| self.confirmed[*rung as usize] > 0)
+        Rung::ALL.into_iter().find(|rung| self.confirmed[*rung as usize] > 0)
     }
 }
 
@@ -55,11 +53,7 @@ impl Account {
         delivered.sent += events;
         delivered.bytes += bytes;
         delivered.outstanding += 1;
-        Ticket {
-            account: Arc::clone(self),
-            events,
-            answered: false,
-        }
+        Ticket { account: Arc::clone(self), events, answered: false }
     }
 
     /// The state as it is now.

@@ -4,9 +4,14 @@
 //! the batch says that it was there, and how long it was, so that it is counted and reported.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
+use tokio::time::timeout;
+
+/// How long whole records wait for others to make a full batch. A file never makes them wait; a pipe may.
+const LINGER: Duration = Duration::from_millis(200);
 
 /// Which lines are no records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,28 +61,41 @@ pub struct Oversize {
 pub struct Cutter<R> {
     text: R,
     cut: Cut,
-    /// How much of the text was read.
+    /// How much of the text was taken.
     offset: u64,
+    /// What was taken of a line whose end is still to come; no more than the cap is kept.
+    partial: BytesMut,
+    /// How long that line is so far.
+    partial_bytes: u64,
     at_first_line: bool,
 }
 
 impl<R: AsyncBufRead + Unpin> Cutter<R> {
     /// Cuts `text` from its beginning.
     pub fn new(text: R, cut: Cut) -> Self {
-        Self { text, cut, offset: 0, at_first_line: true }
+        Self { text, cut, offset: 0, partial: BytesMut::new(), partial_bytes: 0, at_first_line: true }
     }
 
-    /// How many bytes of text were read.
+    /// How many bytes of text were taken.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The next batch, or `None` after the last. Dropping the future loses what it has read.
+    /// The next batch, or `None` after the last. Dropping the future loses the records that it has gathered.
     pub async fn next(&mut self) -> io::Result<Option<Batch>> {
         let mut records = BytesMut::with_capacity(self.cut.batch_bytes + (self.cut.batch_bytes >> 3));
         let mut batch = Batch::default();
         while records.len() < self.cut.batch_bytes {
-            if !self.whole_lines(&mut records, &mut batch).await? && !self.line(&mut records, &mut batch).await? {
+            let has_some = batch.count > 0 || !batch.oversize.is_empty();
+            let step = self.step(&mut records, &mut batch);
+            let goes_on = match has_some {
+                true => match timeout(LINGER, step).await {
+                    Ok(goes_on) => goes_on?,
+                    Err(_) => break,
+                },
+                false => step.await?,
+            };
+            if !goes_on {
                 break;
             }
         }
@@ -86,68 +104,64 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
         Ok((!is_empty).then_some(batch))
     }
 
-    /// The quick way: takes the whole lines at the front of the buffer at once. Answers whether it took any, which it
-    /// does not where a line may be a header, or longer than the cap.
-    async fn whole_lines(&mut self, records: &mut BytesMut, batch: &mut Batch) -> io::Result<bool> {
-        if self.cut.header != Header::None {
-            return Ok(false);
+    /// Takes what is at the front of the buffer: several whole lines, one line, or a part of one. `false` at the end of
+    /// the text. Waits only before it takes anything, so that dropping the future loses nothing.
+    async fn step(&mut self, records: &mut BytesMut, batch: &mut Batch) -> io::Result<bool> {
+        let buffer = self.text.fill_buf().await?;
+        if buffer.is_empty() {
+            let has_last_line = self.partial_bytes > 0;
+            if has_last_line {
+                self.end_line(records, batch, 0);
+            }
+            return Ok(has_last_line);
         }
         let room = self.cut.batch_bytes - records.len();
-        let max_record = self.cut.max_record;
-        let buffer = self.text.fill_buf().await?;
-        // Lines within a piece that is no longer than the cap cannot be over it.
-        let piece = &buffer[..buffer.len().min(room).min(max_record)];
-        let Some(end) = memchr::memrchr(b'\n', piece) else {
-            return Ok(false);
+        let lines = match self.cut.header {
+            Header::None if self.partial_bytes == 0 => whole_lines(buffer, room.min(self.cut.max_record)),
+            // Each line has to be looked at.
+            _ => &[],
         };
-        let lines = &piece[..=end];
-        batch.count += memchr::memchr_iter(b'\n', lines).count() as u32;
-        records.put_slice(lines);
-        let taken = lines.len();
-        self.text.consume(taken);
-        self.offset += taken as u64;
-        self.at_first_line = false;
+        if !lines.is_empty() {
+            batch.count += memchr::memchr_iter(b'\n', lines).count() as u32;
+            records.put_slice(lines);
+            let taken = lines.len();
+            self.text.consume(taken);
+            self.offset += taken as u64;
+            self.at_first_line = false;
+            return Ok(true);
+        }
+        let newline = memchr::memchr(b'\n', buffer);
+        let part = &buffer[..newline.unwrap_or(buffer.len())];
+        let part_bytes = part.len();
+        self.partial_bytes += part_bytes as u64;
+        match self.partial_bytes <= self.cut.max_record as u64 {
+            true => self.partial.put_slice(part),
+            false => self.partial.clear(),
+        }
+        self.text.consume(part_bytes);
+        self.offset += part_bytes as u64;
+        if newline.is_some() {
+            self.text.consume(1);
+            self.offset += 1;
+            self.end_line(records, batch, 1);
+        }
         Ok(true)
     }
 
-    /// Takes one line, wherever it ends. Answers whether there was one.
-    async fn line(&mut self, records: &mut BytesMut, batch: &mut Batch) -> io::Result<bool> {
-        let begin = self.offset;
-        let kept_before = records.len();
-        let mut length = 0_u64;
-        let mut ended = false;
-        while !ended {
-            let buffer = self.text.fill_buf().await?;
-            if buffer.is_empty() {
-                break;
-            }
-            let newline = memchr::memchr(b'\n', buffer);
-            ended = newline.is_some();
-            let part = &buffer[..newline.unwrap_or(buffer.len())];
-            length += part.len() as u64;
-            if length <= self.cut.max_record as u64 {
-                records.put_slice(part);
-            } else {
-                records.truncate(kept_before);
-            }
-            let taken = part.len() + usize::from(ended);
-            self.text.consume(taken);
-            self.offset += taken as u64;
-        }
-        if self.offset == begin {
-            return Ok(false);
-        }
+    /// Books the line that was taken bit by bit.
+    fn end_line(&mut self, records: &mut BytesMut, batch: &mut Batch, newline_bytes: u64) {
         let is_first = std::mem::take(&mut self.at_first_line);
-        if length > self.cut.max_record as u64 {
-            batch.oversize.push(Oversize { offset: begin, bytes: length });
-        } else if self.is_header(&records[kept_before..], is_first) {
-            records.truncate(kept_before);
+        let bytes = std::mem::take(&mut self.partial_bytes);
+        let line = self.partial.split();
+        if bytes > self.cut.max_record as u64 {
+            batch.oversize.push(Oversize { offset: self.offset - newline_bytes - bytes, bytes });
+        } else if self.is_header(&line, is_first) {
             batch.header_lines += 1;
         } else {
+            records.put_slice(&line);
             records.put_u8(b'\n');
             batch.count += 1;
         }
-        Ok(true)
     }
 
     fn is_header(&self, line: &[u8], is_first: bool) -> bool {
@@ -159,15 +173,22 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
     }
 }
 
+/// The whole lines within the first bytes of a buffer. Lines within a piece that is no longer than the cap of a record
+/// cannot be over it.
+fn whole_lines(buffer: &[u8], most: usize) -> &[u8] {
+    let piece = &buffer[..buffer.len().min(most)];
+    memchr::memrchr(b'\n', piece).map_or(&[], |end| &piece[..=end])
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tokio::io::BufReader;
+    use tokio::io::{AsyncWriteExt, BufReader};
 
     use super::*;
 
     fn cut(text: &[u8], buffer: usize, cut: &Cut) -> Vec<Batch> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let mut cutter = Cutter::new(BufReader::with_capacity(buffer, text), cut.clone());
             let mut batches = Vec::new();
@@ -204,6 +225,19 @@ mod tests {
 
     fn any_header() -> impl Strategy<Value = Header> {
         prop_oneof![Just(Header::None), Just(Header::FirstLine), Just(Header::Prefix(b"#".to_vec()))]
+    }
+
+    #[tokio::test]
+    async fn records_do_not_wait_for_a_slow_writer() {
+        let (mut writer, reader) = tokio::io::duplex(64);
+        let how = Cut { header: Header::None, batch_bytes: 1 << 20, max_record: 1 << 20 };
+        let mut cutter = Cutter::new(BufReader::new(reader), how);
+        writer.write_all(b"one\ntwo\nhal").await.unwrap();
+        let first = cutter.next().await.unwrap().unwrap();
+        writer.write_all(b"f\n").await.unwrap();
+        drop(writer);
+        let second = cutter.next().await.unwrap().unwrap();
+        assert_eq!([first.records, second.records], [&b"one\ntwo\n"[..], b"half\n"]);
     }
 
     proptest! {

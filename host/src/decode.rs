@@ -99,7 +99,8 @@ impl AsyncRead for Capped {
         match self.left.checked_sub(read) {
             Some(left) => self.left = left,
             None => {
-                let message = format!("the object is larger than `max-decoded` ({} bytes) after decompression", self.cap);
+                let message =
+                    format!("the object is larger than `max-decoded` ({} bytes) after decompression", self.cap);
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::FileTooLarge, message)));
             }
         }
@@ -115,7 +116,9 @@ impl Capped {
             Encoding::Zstd => "zstd",
         };
         match error.kind() {
-            io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), format!("the {format} data is truncated: it ends before its end mark")),
+            io::ErrorKind::UnexpectedEof => {
+                io::Error::new(error.kind(), format!("the {format} data is truncated: it ends before its end mark"))
+            }
             kind => io::Error::new(kind, format!("the {format} data is broken: {error}")),
         }
     }

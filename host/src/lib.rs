@@ -43,6 +43,7 @@
 //! - [`ledger`]: the books, and when they balance.
 //! - [`object`]: what is known of an object.
 //! - [`rung`]: how far a batch has come.
+//! - [`s3_server`]: an S3 server within the process, for the demo and the tests.
 
 pub mod account;
 pub mod config;
@@ -58,4 +59,6 @@ pub mod object;
 pub mod pipeline;
 pub mod route;
 pub mod rung;
+#[cfg(feature = "demo")]
+pub mod s3_server;
 pub mod settle;

@@ -20,11 +20,7 @@ pub struct Object {
 impl Object {
     /// An object that is known by its key only.
     pub fn named(bucket: Option<String>, key: impl Into<String>) -> Self {
-        Self {
-            bucket,
-            key: key.into(),
-            ..Self::default()
-        }
+        Self { bucket, key: key.into(), ..Self::default() }
     }
 }
 

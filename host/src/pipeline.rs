@@ -181,7 +181,8 @@ impl Pipeline {
         passage.fetched = stored.bytes_read();
         let (head, text) = self.text(stored).await?;
         let facts = facts(&passage.object, way.captures, head);
-        let (plan, feed, yields) = session::begin(way.mapping, facts).await.with_context(|| format!("mapping `{}`", way.mapping.name()))?;
+        let (plan, feed, yields) =
+            session::begin(way.mapping, facts).await.with_context(|| format!("mapping `{}`", way.mapping.name()))?;
         let cutter = Cutter::new(text, self.cut(&plan)?);
         passage.format = Some(plan.format);
 
@@ -203,7 +204,10 @@ impl Pipeline {
 
     /// Which way an object goes; `None` if it is to be skipped.
     fn way(&self, object: &Object) -> Result<Option<Way<'_>>> {
-        let found = self.routes.find(object).context("no route fits the object; add one to [[routes]], with `skip = true` if it is to be left out")?;
+        let found = self
+            .routes
+            .find(object)
+            .context("no route fits the object; add one to [[routes]], with `skip = true` if it is to be left out")?;
         let Goal::Forward { mapping, destination } = found.goal else {
             return Ok(None);
         };
@@ -215,7 +219,9 @@ impl Pipeline {
     fn cut(&self, plan: &Plan) -> Result<Cut> {
         match &plan.framing {
             Framing::Lines => {}
-            Framing::JsonArray(_) | Framing::JsonValues => bail!("the mapping asks for JSON framing, which this version of elbow does not have"),
+            Framing::JsonArray(_) | Framing::JsonValues => {
+                bail!("the mapping asks for JSON framing, which this version of elbow does not have")
+            }
         }
         let limits = &self.config.limits;
         Ok(Cut {
@@ -295,9 +301,13 @@ fn named_or_only<'a, T>(all: &'a BTreeMap<String, T>, name: Option<&str>, kind: 
     let found = match name {
         Some(name) => all.get_key_value(name),
         None if all.len() == 1 => all.first_key_value(),
-        None => bail!("there are {} {kind}s, and the route does not say which: add `{kind} = \"NAME\"` to it", all.len()),
+        None => {
+            bail!("there are {} {kind}s, and the route does not say which: add `{kind} = \"NAME\"` to it", all.len())
+        }
     };
-    found.map(|(name, value)| (name.as_str(), value)).with_context(|| format!("{kind} `{}` is not defined", name.unwrap_or_default()))
+    found
+        .map(|(name, value)| (name.as_str(), value))
+        .with_context(|| format!("{kind} `{}` is not defined", name.unwrap_or_default()))
 }
 
 fn facts(object: &Object, captures: Vec<(String, String)>, head: Vec<u8>) -> ObjectFacts {

@@ -64,10 +64,7 @@ impl Route {
             key: config.key.clone(),
             goal: match config.skip {
                 true => Goal::Skip,
-                false => Goal::Forward {
-                    mapping: name(&config.mapping),
-                    destination: name(&config.destination),
-                },
+                false => Goal::Forward { mapping: name(&config.mapping), destination: name(&config.destination) },
             },
         }
     }

@@ -24,10 +24,7 @@ impl Events {
     /// Adds one event that the closure writes itself, without the writer's guarantee: exactly one JSON object, without
     /// a line break in it. For a mapping that has measured that it needs this.
     #[inline]
-    pub fn push_written(
-        &mut self,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Reject>,
-    ) -> Result<Fate, Reject> {
+    pub fn push_written(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Reject>) -> Result<Fate, Reject> {
         write(&mut self.ndjson)?;
         self.ndjson.push(b'\n');
         self.records.push(self.record);
@@ -73,19 +70,11 @@ pub fn map_batch<M: Mapping>(mapping: &M, records: &[u8]) -> Outcome {
         };
         if let Some(reason) = reason {
             events.take_back_to(before);
-            rejects.push(RejectedRecord {
-                index: events.record,
-                reason: reason.into_owned(),
-            });
+            rejects.push(RejectedRecord { index: events.record, reason: reason.into_owned() });
         }
         events.record += 1;
     }
-    Outcome {
-        events: events.ndjson,
-        event_records: events.records,
-        rejects,
-        dropped,
-    }
+    Outcome { events: events.ndjson, event_records: events.records, rejects, dropped }
 }
 
 /// The records of a batch, without their newline and a carriage return before it.
@@ -141,10 +130,7 @@ mod tests {
     #[test]
     fn every_record_gets_one_fate() {
         let outcome = map_batch(&Obedient, b"one\ndrop\ntwo\r\nwhat\n\nnone\nhalf\none\n");
-        assert_eq!(
-            String::from_utf8(outcome.events).unwrap(),
-            "{\"n\":1}\n{\"n\":1}\n{\"n\":2}\n{\"n\":1}\n"
-        );
+        assert_eq!(String::from_utf8(outcome.events).unwrap(), "{\"n\":1}\n{\"n\":1}\n{\"n\":2}\n{\"n\":1}\n");
         assert_eq!(outcome.event_records, [0, 2, 2, 7]);
         let rejected: Vec<u32> = outcome.rejects.iter().map(|r| r.index).collect();
         assert_eq!(rejected, [3, 5, 6]);

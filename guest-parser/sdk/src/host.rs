@@ -19,8 +19,7 @@ pub fn log(level: Level, message: &str) {
 /// Looks up a key in a table of the config; `None` if the table has no such key. The value is the row as JSON.
 pub fn lookup(table: &str, key: &str) -> Result<Option<String>, NotGranted> {
     #[cfg(target_family = "wasm")]
-    return crate::component::bindings::elbow::mapping::host::lookup(table, key)
-        .map_err(|_| NotGranted);
+    return crate::component::bindings::elbow::mapping::host::lookup(table, key).map_err(|_| NotGranted);
     #[cfg(not(target_family = "wasm"))]
     {
         let _ = (table, key);

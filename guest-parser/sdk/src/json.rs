@@ -135,12 +135,7 @@ impl Object<'_> {
         self.out.extend_from_slice(value.to_string().as_bytes());
     }
 
-    fn array<T>(
-        &mut self,
-        name: &str,
-        values: impl IntoIterator<Item = T>,
-        write: impl Fn(&mut Vec<u8>, T),
-    ) {
+    fn array<T>(&mut self, name: &str, values: impl IntoIterator<Item = T>, write: impl Fn(&mut Vec<u8>, T)) {
         self.name(name);
         self.out.push(b'[');
         for (index, value) in values.into_iter().enumerate() {
@@ -184,10 +179,7 @@ pub fn as_number(text: &[u8]) -> Option<&[u8]> {
     if !rest.is_empty() {
         return None;
     }
-    let leading = unsigned[..whole - 1]
-        .iter()
-        .take_while(|b| **b == b'0')
-        .count();
+    let leading = unsigned[..whole - 1].iter().take_while(|b| **b == b'0').count();
     match (leading, unsigned.len() == text.len()) {
         (0, _) => Some(text),
         (_, true) => Some(&text[leading..]),
@@ -260,11 +252,8 @@ pub fn plain_prefix(bytes: &[u8]) -> usize {
         let quote = word ^ (ONES * b'"' as u64);
         let backslash = word ^ (ONES * b'\\' as u64);
         // The borrow of a subtraction can only mark bytes above the first true mark, so the lowest mark is right.
-        let marks = (word.wrapping_sub(ONES * 0x20)
-            | quote.wrapping_sub(ONES)
-            | backslash.wrapping_sub(ONES)
-            | word)
-            & HIGH;
+        let marks =
+            (word.wrapping_sub(ONES * 0x20) | quote.wrapping_sub(ONES) | backslash.wrapping_sub(ONES) | word) & HIGH;
         if marks != 0 {
             return index * 8 + marks.trailing_zeros() as usize / 8;
         }
@@ -313,18 +302,8 @@ mod tests {
 
     #[test]
     fn digits_are_kept_and_leading_zeros_are_not() {
-        for (text, digits) in [
-            ("0.000051", "0.000051"),
-            ("000", "0"),
-            ("007", "7"),
-            ("1.50", "1.50"),
-            ("-1", "-1"),
-        ] {
-            assert_eq!(
-                as_number(text.as_bytes()),
-                Some(digits.as_bytes()),
-                "{text}"
-            );
+        for (text, digits) in [("0.000051", "0.000051"), ("000", "0"), ("007", "7"), ("1.50", "1.50"), ("-1", "-1")] {
+            assert_eq!(as_number(text.as_bytes()), Some(digits.as_bytes()), "{text}");
         }
         for text in ["", "-", "1.", ".5", "1e", "0x1", "1 ", "NaN", "-007"] {
             assert_eq!(as_number(text.as_bytes()), None, "{text}");

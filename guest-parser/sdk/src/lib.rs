@@ -71,6 +71,4 @@ pub mod scan;
 pub mod component;
 
 pub use batch::{Events, map_batch};
-pub use mapping::{
-    Fate, Field, Format, Framing, Header, JsonType, Mapping, Object, Outcome, Plan, Reject,
-};
+pub use mapping::{Fate, Field, Format, Framing, Header, JsonType, Mapping, Object, Outcome, Plan, Reject};

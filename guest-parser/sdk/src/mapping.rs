@@ -79,33 +79,21 @@ impl From<String> for Reject {
 impl Plan {
     /// Lines, without header lines.
     pub fn lines(format: impl Into<String>) -> Self {
-        Self {
-            format: format.into(),
-            framing: Framing::Lines,
-            header: Header::None,
-        }
+        Self { format: format.into(), framing: Framing::Lines, header: Header::None }
     }
 }
 
 impl Format {
     /// A format by its name, what it is in a sentence, and the fields that its events may carry.
     pub fn new(name: impl Into<String>, summary: impl Into<String>, fields: Vec<Field>) -> Self {
-        Self {
-            name: name.into(),
-            summary: summary.into(),
-            fields,
-        }
+        Self { name: name.into(), summary: summary.into(), fields }
     }
 }
 
 impl Field {
     /// A field of any type.
     pub fn new(name: impl Into<String>, json_type: JsonType, meaning: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            json_type,
-            meaning: meaning.into(),
-        }
+        Self { name: name.into(), json_type, meaning: meaning.into() }
     }
 
     /// A field that is a JSON string.

@@ -25,9 +25,7 @@ impl<'a> Fields<'a> {
     /// The fields of a line that comes without its newline.
     #[inline]
     pub fn new(line: &'a [u8]) -> Self {
-        Self {
-            rest: trim_spaces(line),
-        }
+        Self { rest: trim_spaces(line) }
     }
 
     /// What follows the fields that were taken so far.
@@ -75,11 +73,7 @@ fn closing_quote(field: &[u8]) -> usize {
 
 #[inline]
 fn is_escaped(field: &[u8], position: usize) -> bool {
-    let backslashes = field[..position]
-        .iter()
-        .rev()
-        .take_while(|b| **b == b'\\')
-        .count();
+    let backslashes = field[..position].iter().rev().take_while(|b| **b == b'\\').count();
     backslashes % 2 == 1
 }
 
@@ -143,9 +137,7 @@ mod tests {
     }
 
     fn fields(line: &str) -> Vec<&str> {
-        Fields::new(line.as_bytes())
-            .map(|f| std::str::from_utf8(f).unwrap())
-            .collect()
+        Fields::new(line.as_bytes()).map(|f| std::str::from_utf8(f).unwrap()).collect()
     }
 
     #[test]

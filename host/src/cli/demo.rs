@@ -1,26 +1,20 @@
 //! `elbow demo`: the whole way, on one machine, in a second.
 //!
-//! A real S3 server (s3s with its file system backend) and a receiver start on loopback, sample logs are put into a
-//! bucket, and forwarded as `elbow forward` would.
+//! An S3 server and a receiver start on loopback, sample logs are put into a bucket, and forwarded as `elbow forward`
+//! would.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use async_compression::tokio::bufread::GzipEncoder;
 use elbow::config::{Config, DestinationConfig, Endpoint, Url};
 use elbow::fetch::{Fetcher, Uri, s3::S3};
 use elbow::pipeline::Pipeline;
 use elbow::rung::Rung;
+use elbow::s3_server::{self, Store};
 use elbow::settle::{ObjectReport, Status, Summary};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use s3s::auth::SimpleAuth;
-use s3s::service::S3ServiceBuilder;
-use s3s_fs::FileSystem;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
@@ -35,8 +29,6 @@ pub(crate) struct Args {
 }
 
 const BUCKET: &str = "access-logs";
-const ACCESS_KEY: &str = "demo-access-key";
-const SECRET_KEY: &str = "demo-secret-key";
 
 /// A key such as AWS writes, what is in the object, and whether it is compressed.
 const SAMPLES: [(&str, &str, bool); 4] = [
@@ -63,9 +55,8 @@ const SAMPLES: [(&str, &str, bool); 4] = [
 ];
 
 pub(crate) async fn run(args: Args) -> Result<Outcome> {
-    let folder = tempfile::tempdir().context("failed to make a folder for the S3 server")?;
-    let endpoint = serve_s3(folder.path()).await?;
-    let s3 = S3::at(&format!("http://{endpoint}"), ACCESS_KEY, SECRET_KEY);
+    let endpoint = s3_server::serve(Store::default()).await?;
+    let s3 = S3::at(&format!("http://{endpoint}"), s3_server::ACCESS_KEY, s3_server::SECRET_KEY);
     s3.create_bucket(BUCKET).await?;
     println!("An S3 server at http://{endpoint} with the bucket `{BUCKET}`:");
     for (key, text, compressed) in SAMPLES {
@@ -105,7 +96,11 @@ pub(crate) async fn run(args: Args) -> Result<Outcome> {
     let (connections, lines, bytes) = counts.get();
     println!("\nThe receiver counted {lines} lines, {bytes} bytes, on {connections} connections.");
     print_summary(&summary)?;
-    ensure!(lines == summary.ledger.events.confirmed, "the receiver has {lines} lines, the summary says {}", summary.ledger.events.confirmed);
+    ensure!(
+        lines == summary.ledger.events.confirmed,
+        "the receiver has {lines} lines, the summary says {}",
+        summary.ledger.events.confirmed
+    );
     Ok(match summary.settled {
         true => Outcome::Done,
         false => Outcome::NotDelivered,
@@ -126,7 +121,10 @@ fn print_events(received: &str) {
 
 fn print_ledger(summary: &Summary) {
     println!("\nThe ledger (records = mapped + rejected + dropped, events = confirmed + failed):");
-    println!("  {:<10} {:>8} {:>8} {:>8} {:>8} | {:>6} {:>9} {:>6}", "", "records", "mapped", "rejected", "dropped", "events", "confirmed", "failed");
+    println!(
+        "  {:<10} {:>8} {:>8} {:>8} {:>8} | {:>6} {:>9} {:>6}",
+        "", "records", "mapped", "rejected", "dropped", "events", "confirmed", "failed"
+    );
     for report in &summary.per_object {
         print_row(format_args!("  {:<10}", report.format.as_deref().unwrap_or("-")), report);
     }
@@ -147,7 +145,13 @@ fn print_row(name: std::fmt::Arguments<'_>, report: &ObjectReport) {
     };
     println!(
         "{name} {:>8} {:>8} {:>8} {:>8} | {:>6} {:>9} {:>6}  {verdict}",
-        records.encountered, records.mapped, records.rejected, records.dropped, events.sent, events.confirmed, events.failed,
+        records.encountered,
+        records.mapped,
+        records.rejected,
+        records.dropped,
+        events.sent,
+        events.confirmed,
+        events.failed,
     );
 }
 
@@ -170,26 +174,4 @@ async fn gzip(text: &[u8]) -> Result<Vec<u8>> {
     let mut stored = Vec::new();
     GzipEncoder::new(text).read_to_end(&mut stored).await?;
     Ok(stored)
-}
-
-/// Serves the folders of a folder as buckets, for as long as the process lives.
-async fn serve_s3(folder: &Path) -> Result<SocketAddr> {
-    let files = FileSystem::new(folder).map_err(|error| anyhow!("failed to start the S3 server: {error:?}"))?;
-    let mut service = S3ServiceBuilder::new(files);
-    service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-    let service = service.build();
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("failed to listen for the S3 server")?;
-    let address = listener.local_addr()?;
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let service = service.clone();
-            tokio::spawn(async move {
-                let server = Builder::new(TokioExecutor::new());
-                if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
-                    tracing::debug!(error, "a connection to the S3 server broke");
-                }
-            });
-        }
-    });
-    Ok(address)
 }

@@ -109,7 +109,10 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Outcome> {
     report(&summary, args.summary.as_deref())?;
     let too_many_rejects = args.max_rejects.is_some_and(|most| summary.ledger.records.rejected > most);
     if too_many_rejects {
-        tracing::error!(rejected = summary.ledger.records.rejected, "more records were rejected than --max-rejects allows");
+        tracing::error!(
+            rejected = summary.ledger.records.rejected,
+            "more records were rejected than --max-rejects allows"
+        );
     }
     Ok(match summary.settled && !too_many_rejects {
         true => Outcome::Done,
@@ -157,7 +160,10 @@ fn choose_mapping(config: &mut Config, name: &str) -> Result<()> {
         None if name.ends_with(".wasm") => MappingConfig { component: Some(name.into()), ..MappingConfig::default() },
         None => {
             let known: Vec<String> = config.mappings.keys().map(|name| format!("`{name}`")).collect();
-            bail!("--mapping {name}: no such mapping; there are {}, and a component's file ends in `.wasm`", known.join(", "));
+            bail!(
+                "--mapping {name}: no such mapping; there are {}, and a component's file ends in `.wasm`",
+                known.join(", ")
+            );
         }
     };
     config.mappings = BTreeMap::from([(name.into(), chosen)]);
@@ -181,7 +187,9 @@ fn stop_on_signal() -> Result<CancellationToken> {
                 tracing::error!("stopped at once: what was not confirmed is not delivered");
                 std::process::exit(1);
             }
-            tracing::warn!("stopping: nothing more is read, and what was sent is being confirmed; once more to stop at once");
+            tracing::warn!(
+                "stopping: nothing more is read, and what was sent is being confirmed; once more to stop at once"
+            );
             stopped.cancel();
         }
     });
@@ -192,14 +200,24 @@ fn report(summary: &Summary, file: Option<&Path>) -> Result<()> {
     let mut json = serde_json::to_string_pretty(summary).context("failed to write the summary")?;
     json.push('\n');
     match file {
-        Some(path) => std::fs::write(path, json).with_context(|| format!("failed to write the summary to {}", path.display()))?,
+        Some(path) => {
+            std::fs::write(path, json).with_context(|| format!("failed to write the summary to {}", path.display()))?
+        }
         None => eprint!("{json}"),
     }
     let (objects, records, events) = (&summary.objects, &summary.ledger.records, &summary.ledger.events);
     let rung = summary.rung.map_or("none", Rung::name);
     let what = format!(
         "{} of {} objects settled: {} records, {} mapped, {} rejected, {} dropped; {} events, {} confirmed ({rung}), {} failed",
-        objects.settled, objects.total, records.encountered, records.mapped, records.rejected, records.dropped, events.sent, events.confirmed, events.failed,
+        objects.settled,
+        objects.total,
+        records.encountered,
+        records.mapped,
+        records.rejected,
+        records.dropped,
+        events.sent,
+        events.confirmed,
+        events.failed,
     );
     if summary.settled {
         tracing::info!("{what}");

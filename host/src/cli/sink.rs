@@ -93,7 +93,11 @@ impl Receiver {
     }
 }
 
-async fn read(mut stream: TcpStream, take: Arc<impl Fn(&[u8]) -> std::io::Result<()>>, counts: Arc<Counts>) -> Result<()> {
+async fn read(
+    mut stream: TcpStream,
+    take: Arc<impl Fn(&[u8]) -> std::io::Result<()>>,
+    counts: Arc<Counts>,
+) -> Result<()> {
     let mut buffer = Vec::with_capacity(256 << 10);
     loop {
         match stream.read_buf(&mut buffer).await {

@@ -215,12 +215,7 @@ pub struct MappingConfig {
 
 impl Default for MappingConfig {
     fn default() -> Self {
-        Self {
-            component: None,
-            sha256: None,
-            settings: serde_json::Map::new(),
-            limits: MappingLimits::default(),
-        }
+        Self { component: None, sha256: None, settings: serde_json::Map::new(), limits: MappingLimits::default() }
     }
 }
 
@@ -244,13 +239,7 @@ pub struct MappingLimits {
 
 impl Default for MappingLimits {
     fn default() -> Self {
-        Self {
-            call_timeout: Duration::from_secs(5),
-            memory: 64 << 20,
-            output_ratio: 32,
-            log_lines: 100,
-            failures: 100,
-        }
+        Self { call_timeout: Duration::from_secs(5), memory: 64 << 20, output_ratio: 32, log_lines: 100, failures: 100 }
     }
 }
 
@@ -336,7 +325,8 @@ impl Config {
             Some(overridden) => (overridden, ""),
             None => (config, text),
         };
-        let is_named = |route: &RouteConfig| route.mapping.as_ref().is_some_and(|name| name.get_ref() == BUILTIN_MAPPING);
+        let is_named =
+            |route: &RouteConfig| route.mapping.as_ref().is_some_and(|name| name.get_ref() == BUILTIN_MAPPING);
         if config.mappings.is_empty() || config.routes.iter().any(is_named) {
             config.mappings.entry(BUILTIN_MAPPING.into()).or_default();
         }

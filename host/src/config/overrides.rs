@@ -20,11 +20,14 @@ pub(super) fn apply(file: &str, text: &str, variables: &BTreeMap<String, String>
     let mut config = None;
     for (variable, value) in overrides {
         let path: Vec<&str> = variable[PREFIX.len()..].split("__").collect();
-        set(&mut table, &path, toml_value(value)).map_err(|error| anyhow!("environment variable {variable}: {error}"))?;
+        set(&mut table, &path, toml_value(value))
+            .map_err(|error| anyhow!("environment variable {variable}: {error}"))?;
         // One at a time, so that an error is that of this variable; and as text, since only text has the positions that
         // the config keeps.
         let text = toml::to_string(&table)?;
-        let parsed = toml::from_str(&text).map_err(|error: toml::de::Error| anyhow!("environment variable {variable}={value}: {}", error.message()))?;
+        let parsed = toml::from_str(&text).map_err(|error: toml::de::Error| {
+            anyhow!("environment variable {variable}={value}: {}", error.message())
+        })?;
         config = Some(parsed);
     }
     Ok(config)

@@ -53,7 +53,8 @@ fn expression(pattern: &str) -> Result<Regex> {
             expression.push_str("[^/]*");
             rest = after;
         } else {
-            let (name, after) = rest[1..].split_once('}').with_context(|| format!("pattern `{pattern}`: a `{{` without its `}}`"))?;
+            let (name, after) =
+                rest[1..].split_once('}').with_context(|| format!("pattern `{pattern}`: a `{{` without its `}}`"))?;
             expression.push_str(&format!("(?P<{name}>[^/]+)"));
             rest = after;
         }

@@ -99,7 +99,9 @@ impl<'de> Deserialize<'de> for Url {
 pub(super) fn duration<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     let text = text_of(input, "a duration in quotes with its unit, such as \"30s\" or \"500ms\"")?;
     humantime::parse_duration(&text).map_err(|error| {
-        D::Error::custom(format!("`{text}` is no duration ({error}): expected one such as \"30s\", \"500ms\" or \"2m\""))
+        D::Error::custom(format!(
+            "`{text}` is no duration ({error}): expected one such as \"30s\", \"500ms\" or \"2m\""
+        ))
     })
 }
 
@@ -110,7 +112,9 @@ pub(super) fn bytes<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error
     let has_unit = text.ends_with(['B', 'b']);
     match text.parse::<bytesize::ByteSize>() {
         Ok(size) if has_unit => Ok(size.as_u64()),
-        _ => Err(D::Error::custom(format!("`{text}` is no size: expected one such as \"256KiB\", \"10MB\" or \"512B\""))),
+        _ => {
+            Err(D::Error::custom(format!("`{text}` is no size: expected one such as \"256KiB\", \"10MB\" or \"512B\"")))
+        }
     }
 }
 

@@ -13,8 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
 use super::connection::Connection;
-use crate::connections::Ending;
 use super::kernel;
+use crate::connections::Ending;
 use crate::rung::Rung;
 
 /// How often the kernel is asked how far the peer is.
@@ -117,14 +117,19 @@ async fn half_close(connection: &mut Connection, terms: Terms) -> Closed {
         if all_acknowledged && terms.confirm == Rung::Received {
             return Closed::Received { in_time: true };
         }
-        if let Some(left) = left && left < unacknowledged {
+        if let Some(left) = left
+            && left < unacknowledged
+        {
             unacknowledged = left;
             progress = Instant::now();
         }
         if progress.elapsed() >= terms.close_timeout {
             return match all_acknowledged {
                 true => Closed::Received { in_time: false },
-                false => Closed::Broken(Ending::CloseTimeout, format!("{unacknowledged} bytes were not acknowledged within {:?}", terms.close_timeout)),
+                false => Closed::Broken(
+                    Ending::CloseTimeout,
+                    format!("{unacknowledged} bytes were not acknowledged within {:?}", terms.close_timeout),
+                ),
             };
         }
         if peer_closed {

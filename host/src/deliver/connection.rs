@@ -75,11 +75,7 @@ impl Connection {
     ///
     /// After an error the batch is given back, and the connection is of no use any more. Dropping the future fails the
     /// batch's ticket and leaves the connection in the middle of it: see [`Self::is_usable`].
-    pub(super) async fn write(
-        &mut self,
-        batch: Batch,
-        patience: Duration,
-    ) -> Result<(), (Batch, io::Error)> {
+    pub(super) async fn write(&mut self, batch: Batch, patience: Duration) -> Result<(), (Batch, io::Error)> {
         self.in_write = true;
         let mut rest = batch.ndjson.clone();
         while !rest.is_empty() {

@@ -44,11 +44,7 @@ impl File {
     }
 
     fn new(name: String, target: Target) -> Self {
-        Self {
-            name,
-            target: Mutex::new(target),
-            counters: Counters::default(),
-        }
+        Self { name, target: Mutex::new(target), counters: Counters::default() }
     }
 
     pub(super) async fn send(&self, ndjson: Bytes, ticket: Ticket) {

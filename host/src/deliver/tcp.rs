@@ -87,15 +87,9 @@ impl Tcp {
     /// Makes the pool; connects when the first batch comes.
     pub fn new(endpoint: &Endpoint, config: &DestinationConfig) -> Result<Self> {
         let (returned, give_back) = mpsc::unbounded_channel();
-        let home = Arc::new(Home {
-            counters: Counters::default(),
-            returned,
-        });
-        let connector = Connector {
-            endpoint: endpoint.clone(),
-            connect_timeout: config.connect_timeout,
-            home: Arc::clone(&home),
-        };
+        let home = Arc::new(Home { counters: Counters::default(), returned });
+        let connector =
+            Connector { endpoint: endpoint.clone(), connect_timeout: config.connect_timeout, home: Arc::clone(&home) };
         let pool = Pool::builder(connector)
             .max_size(config.connections)
             // The one that was used last: connections that are not needed become idle, and end.
@@ -118,10 +112,7 @@ impl Tcp {
         });
         inner.spawn(Arc::clone(&inner).send_again(give_back));
         inner.spawn(Arc::clone(&inner).sweep());
-        Ok(Self {
-            _stop: inner.stop.clone().drop_guard(),
-            inner,
-        })
+        Ok(Self { _stop: inner.stop.clone().drop_guard(), inner })
     }
 
     pub(super) async fn send(&self, ndjson: Bytes, ticket: Ticket) {
@@ -199,10 +190,7 @@ impl Inner {
             }
         };
         self.open.count.fetch_add(1, Relaxed);
-        Admission {
-            _permit: permit,
-            open: Arc::clone(&self.open),
-        }
+        Admission { _permit: permit, open: Arc::clone(&self.open) }
     }
 
     /// Sends a batch until it is written, or has failed for good.
@@ -256,10 +244,7 @@ impl Inner {
     }
 
     async fn checkout(&self) -> Result<Object<Connector>, String> {
-        let at_once = Timeouts {
-            wait: Some(Duration::ZERO),
-            ..Timeouts::default()
-        };
+        let at_once = Timeouts { wait: Some(Duration::ZERO), ..Timeouts::default() };
         let connection = match self.pool.timeout_get(&at_once).await {
             Err(PoolError::Timeout(_)) => {
                 self.home.counters.waited();

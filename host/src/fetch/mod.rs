@@ -56,7 +56,10 @@ impl FromStr for Uri {
             return Ok(Uri::Stdin);
         }
         let Some(location) = text.strip_prefix("s3://") else {
-            ensure!(!text.contains("://"), "`{text}`: expected a path, `-`, `s3://bucket/key` or `s3://bucket/prefix/`");
+            ensure!(
+                !text.contains("://"),
+                "`{text}`: expected a path, `-`, `s3://bucket/key` or `s3://bucket/prefix/`"
+            );
             return Ok(Uri::File(text.into()));
         };
         let (bucket, key) = location.split_once('/').unwrap_or((location, ""));
@@ -178,7 +181,11 @@ impl Stored {
 }
 
 impl AsyncRead for Stored {
-    fn poll_read(mut self: Pin<&mut Self>, task: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         let before = buffer.filled().len();
         let polled = self.bytes.as_mut().poll_read(task, buffer);
         self.read.fetch_add((buffer.filled().len() - before) as u64, Relaxed);

@@ -31,7 +31,8 @@ pub(super) async fn open(
     read_timeout: Duration,
 ) -> Result<(Object, impl AsyncBufRead + Send + use<>)> {
     let response = s3.get(bucket, key, 0, None).await;
-    let response = response.map_err(|error| error.error).with_context(|| format!("failed to fetch s3://{bucket}/{key}"))?;
+    let response =
+        response.map_err(|error| error.error).with_context(|| format!("failed to fetch s3://{bucket}/{key}"))?;
     let object = described(bucket, key, &response);
     let body = Body {
         s3,
@@ -109,7 +110,9 @@ impl Body {
                     return Ok(self.stream.insert(response.body));
                 }
                 Err(GetError { changed: true, .. }) => bail!("{} was replaced while it was being read", self.name()),
-                Err(GetError { hopeless: true, error, .. }) => return Err(error.context(format!("failed to resume {} at byte {}", self.name(), self.offset))),
+                Err(GetError { hopeless: true, error, .. }) => {
+                    return Err(error.context(format!("failed to resume {} at byte {}", self.name(), self.offset)));
+                }
                 Err(GetError { error, .. }) => self.note_failure(&format!("{error:#}"))?,
             }
         }
@@ -122,7 +125,12 @@ impl Body {
         }
         let begins_at = format!("bytes {}-", self.offset);
         if self.offset > 0 && !response.content_range.as_deref().is_some_and(|range| range.starts_with(&begins_at)) {
-            bail!("{}: asked for the bytes from {} on, S3 answered with {:?}", self.name(), self.offset, response.content_range);
+            bail!(
+                "{}: asked for the bytes from {} on, S3 answered with {:?}",
+                self.name(),
+                self.offset,
+                response.content_range
+            );
         }
         Ok(())
     }

@@ -24,11 +24,7 @@ impl S3 {
     /// buckets are addressed by path: few servers but AWS's have a name for each bucket.
     pub async fn from_environment() -> Self {
         let region = RegionProviderChain::default_provider().or_else("us-east-1");
-        let shared = aws_config::defaults(BehaviorVersion::latest())
-            .region(region)
-            .http_client(https())
-            .load()
-            .await;
+        let shared = aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(https()).load().await;
         let path_style = shared.endpoint_url().is_some() || config::has_s3_endpoint();
         let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(path_style).build();
         Self(aws_sdk_s3::Client::from_conf(config))
@@ -48,7 +44,13 @@ impl S3 {
     }
 
     /// Begins to read an object from `offset` on. With an etag, only if the object still has it.
-    pub(super) async fn get(&self, bucket: &str, key: &str, offset: u64, etag: Option<&str>) -> Result<GetObjectOutput, GetError> {
+    pub(super) async fn get(
+        &self,
+        bucket: &str,
+        key: &str,
+        offset: u64,
+        etag: Option<&str>,
+    ) -> Result<GetObjectOutput, GetError> {
         let range = (offset > 0).then(|| format!("bytes={offset}-"));
         let request = self.0.get_object().bucket(bucket).key(key);
         let sent = request.set_range(range).set_if_match(etag.map(Into::into)).send().await;
@@ -65,13 +67,7 @@ impl S3 {
 
     /// Lists the objects below a prefix.
     pub(super) fn pages(&self, bucket: &str, prefix: &str) -> Pages {
-        Pages {
-            s3: self.clone(),
-            bucket: bucket.into(),
-            prefix: prefix.into(),
-            continuation: None,
-            is_over: false,
-        }
+        Pages { s3: self.clone(), bucket: bucket.into(), prefix: prefix.into(), continuation: None, is_over: false }
     }
 
     /// Makes a bucket.
@@ -111,7 +107,8 @@ impl Pages {
         }
         let request = self.s3.0.list_objects_v2().bucket(&self.bucket).prefix(&self.prefix);
         let sent = request.set_continuation_token(self.continuation.take()).send().await;
-        let page = sent.map_err(in_words).with_context(|| format!("failed to list s3://{}/{}", self.bucket, self.prefix))?;
+        let page =
+            sent.map_err(in_words).with_context(|| format!("failed to list s3://{}/{}", self.bucket, self.prefix))?;
         self.continuation = page.next_continuation_token;
         self.is_over = self.continuation.is_none();
         let objects = page.contents.unwrap_or_default().into_iter();

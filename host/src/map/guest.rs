@@ -55,7 +55,8 @@ impl Guest {
         let mut guest = Self { blueprint: Arc::clone(blueprint), store, exports };
         let settings = guest.blueprint.settings.clone();
         set_deadline(&mut guest.store, blueprint);
-        let configured = timeout(blueprint.limits.call_timeout, guest.exports.call_configure(&mut guest.store, &settings)).await;
+        let configured =
+            timeout(blueprint.limits.call_timeout, guest.exports.call_configure(&mut guest.store, &settings)).await;
         match flatten(configured, blueprint).context("`configure` failed")? {
             Ok(()) => Ok(guest),
             Err(reason) => bail!("the mapping does not accept its settings: {}", shortened(&reason)),
@@ -96,17 +97,16 @@ fn set_deadline(store: &mut Store<State>, blueprint: &Blueprint) {
 }
 
 /// The two ways of being late, and every other trap, in words for whoever has to repair the mapping.
-fn flatten<T>(
-    called: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>,
-    blueprint: &Blueprint,
-) -> Result<T> {
+fn flatten<T>(called: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>, blueprint: &Blueprint) -> Result<T> {
     let error = match called {
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(error)) => error,
         Err(_) => bail!("the mapping waited for longer than `call-timeout` ({:?})", blueprint.limits.call_timeout),
     };
     match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => bail!("the mapping computed for longer than `call-timeout` ({:?})", blueprint.limits.call_timeout),
+        Some(Trap::Interrupt) => {
+            bail!("the mapping computed for longer than `call-timeout` ({:?})", blueprint.limits.call_timeout)
+        }
         Some(trap) => bail!("the mapping trapped: {trap}"),
         None if error.to_string().contains("forcing trap when growing memory") => {
             bail!("the mapping wanted more than `memory` ({} bytes)", blueprint.limits.memory)

@@ -73,10 +73,9 @@ impl Sandbox {
             .max_component_instance_size(4 << 20)
             .max_core_instance_size(4 << 20);
         let mut config = Config::new();
-        config
-            .epoch_interruption(true)
-            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-        let engine = Engine::new(&config).map_err(anyhow::Error::from).context("failed to start the WebAssembly engine")?;
+        config.epoch_interruption(true).allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        let engine =
+            Engine::new(&config).map_err(anyhow::Error::from).context("failed to start the WebAssembly engine")?;
         let mut linker = Linker::new(&engine);
         state::add_wasi(&mut linker)?;
         bindings::elbow::mapping::host::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
@@ -92,11 +91,14 @@ impl Sandbox {
             None => (BUILTIN.into(), "the mapping that is built in".into()),
         };
         let digest = hex(&Sha256::digest(&bytes));
-        if let Some(pinned) = &config.sha256 && !pinned.eq_ignore_ascii_case(&digest) {
+        if let Some(pinned) = &config.sha256
+            && !pinned.eq_ignore_ascii_case(&digest)
+        {
             bail!("mapping `{name}`: {origin} has the SHA-256 {digest}, but the config pins {pinned}");
         }
-        let component = Component::new(&self.engine, &bytes)
-            .map_err(|error| anyhow!("mapping `{name}`: {origin} is no WebAssembly component that elbow can load: {error:#}"))?;
+        let component = Component::new(&self.engine, &bytes).map_err(|error| {
+            anyhow!("mapping `{name}`: {origin} is no WebAssembly component that elbow can load: {error:#}")
+        })?;
         self.check_imports(&component).with_context(|| format!("mapping `{name}`: {origin}"))?;
         let pre = self.linker.instantiate_pre(&component).map_err(|error| {
             anyhow!("mapping `{name}`: {origin} does not fit the world elbow:mapping/mapping@0.1.0: {error:#}")
@@ -105,8 +107,9 @@ impl Sandbox {
             name: name.into(),
             digest,
             engine: self.engine.clone(),
-            pre: bindings::MappingPre::new(pre)
-                .map_err(|error| anyhow!("mapping `{name}`: {origin} does not export the world elbow:mapping/mapping@0.1.0: {error:#}"))?,
+            pre: bindings::MappingPre::new(pre).map_err(|error| {
+                anyhow!("mapping `{name}`: {origin} does not export the world elbow:mapping/mapping@0.1.0: {error:#}")
+            })?,
             settings: serde_json::Value::Object(config.settings.clone()).to_string(),
             limits: config.limits.clone(),
         });
@@ -118,9 +121,13 @@ impl Sandbox {
     fn check_imports(&self, component: &Component) -> Result<()> {
         for (import, _) in component.component_type().imports(&self.engine) {
             let granted = import.starts_with("elbow:mapping/")
-                || state::GRANTED.iter().any(|granted| import.strip_prefix("wasi:").is_some_and(|i| i.starts_with(granted)));
+                || state::GRANTED
+                    .iter()
+                    .any(|granted| import.strip_prefix("wasi:").is_some_and(|i| i.starts_with(granted)));
             if !granted {
-                bail!("the component imports `{import}`, which elbow does not grant: mappings have no files and no network");
+                bail!(
+                    "the component imports `{import}`, which elbow does not grant: mappings have no files and no network"
+                );
             }
         }
         Ok(())

@@ -190,10 +190,7 @@ fn halves(records: Records) -> (Records, Records) {
     let first = count / 2;
     let last_newline = memchr::memchr_iter(b'\n', &bytes).nth(first as usize - 1);
     let at = last_newline.map_or(bytes.len(), |newline| newline + 1);
-    (
-        Records { bytes: bytes.slice(..at), count: first },
-        Records { bytes: bytes.slice(at..), count: count - first },
-    )
+    (Records { bytes: bytes.slice(..at), count: first }, Records { bytes: bytes.slice(at..), count: count - first })
 }
 
 #[cfg(test)]

@@ -130,7 +130,12 @@ impl GuestLog {
     pub(super) fn finish(&self) {
         let left_out = self.lines.lock().expect("no holder of this lock panics").left_out;
         if left_out > 0 {
-            tracing::warn!(mapping = &*self.mapping, object = &*self.object, left_out, "the mapping logs more than `log-lines` allows");
+            tracing::warn!(
+                mapping = &*self.mapping,
+                object = &*self.object,
+                left_out,
+                "the mapping logs more than `log-lines` allows"
+            );
         }
     }
 }

@@ -1,0 +1,49 @@
+# What a developer does with elbow. `make` alone lists it. Each target installs what it needs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# One profile for everything that runs, so that wasmtime and the AWS SDK are built once.
+CARGO := cargo
+RELEASE := --release --locked
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: toolchain ## Sample logs from an S3 server through the built-in mapping to a TCP receiver, all started here
+	$(CARGO) run $(RELEASE) --quiet --package elbow -- demo
+
+.PHONY: test
+test: toolchain ## All tests: the library's, the guests', and those over real sockets
+	$(CARGO) test $(RELEASE) --workspace
+
+.PHONY: lint
+lint: toolchain ## Formatting and clippy, warnings as errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(RELEASE) --workspace --all-targets -- --deny warnings
+
+.PHONY: doc
+doc: toolchain ## The documentation of the host and of the SDK, in target/doc; warnings as errors
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc $(RELEASE) --workspace --no-deps --document-private-items
+
+.PHONY: bench
+bench: toolchain ## Records per CPU second: the guest alone, and from a gzip file to TCP
+	$(CARGO) bench --locked --package elbow --bench throughput
+
+.PHONY: guests
+guests: toolchain ## The built-in mapping and the examples as components, in target/guest/wasm32-wasip2/guest
+	$(CARGO) build --locked --profile guest --target wasm32-wasip2 --target-dir target/guest \
+		--package guest-parser --lib --examples
+
+# Where rustup installs targets by itself, rust-toolchain.toml is enough. Only when it is missing: adding a target may
+# replace files under a build that is running.
+.PHONY: toolchain
+toolchain:
+	@command -v cargo >/dev/null || { echo "elbow is built with Rust: install rustup first (https://rustup.rs)"; exit 1; }
+	@if command -v rustup >/dev/null; then \
+		rustup show active-toolchain >/dev/null 2>&1 || rustup toolchain install; \
+		rustup target list --installed | grep -qx wasm32-wasip2 || rustup target add wasm32-wasip2; \
+	fi

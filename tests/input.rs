@@ -1,0 +1,151 @@
+//! Bad input: a clear message or a counted reject, never a panic, never an object that is silently cut short.
+
+use crate::support::elbow::{Elbow, Run};
+use crate::support::logs::{expect_all, gzip, line, lines, numbers};
+
+fn forward(name: &str, bytes: impl AsRef<[u8]>) -> Run {
+    Elbow::forward().args(["--set", "style=flat"]).input(name, bytes).run()
+}
+
+#[test]
+fn a_truncated_gzip_is_a_failed_object() {
+    let stored = gzip(lines(5000).as_bytes());
+    for cut in [stored.len() - 4, stored.len() / 2] {
+        let run = forward("cut.log.gz", &stored[..cut]).expect_code(1);
+        assert_eq!(run.text("/per_object/0/status"), "failed");
+        assert!(run.text("/per_object/0/error").contains("gzip data is truncated"), "{:#}", run.summary);
+        // What could be read was delivered, and is in the books.
+        let [encountered, mapped, ..] = run.records();
+        assert_eq!(numbers(&run.stdout).len() as u64, mapped);
+        assert_eq!(encountered, mapped);
+        assert!(mapped > 100 && run.is("/balanced"));
+    }
+}
+
+#[test]
+fn a_gzip_that_breaks_in_the_middle_is_a_failed_object() {
+    let mut stored = gzip(lines(5000).as_bytes());
+    let middle = stored.len() / 2;
+    stored[middle..middle + 64].fill(0xFF);
+    let run = forward("broken.log.gz", stored).expect_code(1);
+    assert!(run.text("/per_object/0/error").contains("gzip data is broken"), "{:#}", run.summary);
+}
+
+#[test]
+fn garbage_is_named_or_rejected_line_by_line() {
+    let garbage: Vec<u8> = (0..100_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let run = forward("garbage", &garbage).expect_code(1);
+    assert!(run.text("/per_object/0/error").contains("neither the key nor the first line"), "{:#}", run.summary);
+
+    let count = garbage.split(|b| *b == b'\n').count() as u64;
+    let run = Elbow::forward().args(["--set", "format=classic-elb"]).input("garbage", &garbage).run().expect_code(0);
+    let [encountered, mapped, rejected, dropped] = run.records();
+    assert_eq!((encountered, mapped), (count, 0));
+    assert_eq!(rejected + dropped, count);
+    let reason = run.text("/failures/parsing/last/0");
+    assert!(reason.contains("record") && reason.contains("column 1, timestamp"), "{reason}");
+}
+
+#[test]
+fn rejects_can_be_made_to_fail_the_run() {
+    let text = format!("{}nonsense\n{}", line(0), line(1));
+    let run = Elbow::forward().input("a.log", &text).run().expect_code(0);
+    assert_eq!(run.records(), [3, 2, 1, 0]);
+    Elbow::forward().args(["--max-rejects", "1"]).input("a.log", &text).run().expect_code(0);
+    let run = Elbow::forward().args(["--max-rejects", "0"]).input("a.log", &text).run().expect_code(1);
+    assert!(run.stderr.contains("--max-rejects"), "{}", run.stderr);
+    assert!(run.is("/settled"), "the object is settled all the same");
+}
+
+#[test]
+fn an_empty_object_is_settled() {
+    for stored in [Vec::new(), gzip(b"")] {
+        let run = forward("empty.log", stored).expect_code(0);
+        assert_eq!(run.records(), [0, 0, 0, 0]);
+        assert!(run.is("/settled"));
+        assert!(run.stdout.is_empty());
+    }
+}
+
+#[test]
+fn the_last_line_needs_no_newline() {
+    let text = lines(3);
+    let run = forward("a.log", text.trim_end()).expect_code(0);
+    assert_eq!(numbers(&run.stdout), [0, 1, 2]);
+}
+
+#[test]
+fn carriage_returns_and_empty_lines_are_no_part_of_a_record() {
+    let run = forward("a.log", lines(3).replace('\n', "\r\n\r\n")).expect_code(0);
+    assert_eq!(numbers(&run.stdout), [0, 1, 2]);
+    assert_eq!(run.records(), [6, 3, 0, 3]);
+    assert!(!String::from_utf8_lossy(&run.stdout).contains("\\r"));
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_record() {
+    let run = forward("a.log", format!("\u{FEFF}{}", lines(2))).expect_code(0);
+    assert_eq!(numbers(&run.stdout), [0, 1]);
+}
+
+#[test]
+fn nul_and_bytes_that_are_not_utf_8_arrive_as_json() {
+    let mut text = line(0).replace("demo/1.0", "demo \u{0}x").into_bytes();
+    text.extend(line(1).into_bytes());
+    let marker = text.len() - 5 - "demo/1.0\"".len();
+    text[marker..marker + 2].copy_from_slice(b"\xC3\x28");
+    let run = forward("a.log", text).expect_code(0);
+    assert_eq!(numbers(&run.stdout), [0, 1]);
+    let agents: Vec<String> = run.stdout.split(|b| *b == b'\n').take(2).map(agent).collect();
+    assert_eq!(agents[0], "demo \u{0}x");
+    assert!(agents[1].contains("\u{FFFD}("), "{agents:?}");
+}
+
+fn agent(event: &[u8]) -> String {
+    let event: serde_json::Value = serde_json::from_slice(event).unwrap();
+    event["user_agent"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_record_over_the_cap_is_rejected_and_its_neighbours_are_not() {
+    let long = "x".repeat(16 << 20);
+    let run = forward("a.log", format!("{}{long}\n{}{long}", line(0), line(1))).expect_code(0);
+    assert_eq!(numbers(&run.stdout), [0, 1]);
+    assert_eq!(run.records(), [4, 2, 2, 0]);
+    let reason = run.text("/failures/parsing/last/0");
+    let expected = format!("the record at byte {} is 16777216 bytes long", line(0).len());
+    assert!(reason.starts_with(&expected) && reason.contains("max-record"), "{reason}");
+}
+
+#[test]
+fn an_object_larger_than_the_cap_fails() {
+    let bomb = gzip(&vec![b'\n'; 4 << 20]);
+    let run = Elbow::forward()
+        .config("[limits]\nmax-decoded = \"1MiB\"")
+        .args(["--set", "format=classic-elb"])
+        .input("bomb.log.gz", bomb)
+        .run()
+        .expect_code(1);
+    assert!(run.text("/per_object/0/error").contains("max-decoded"), "{:#}", run.summary);
+}
+
+#[test]
+fn the_content_decides_what_an_object_is_not_its_name() {
+    let text = lines(100);
+    let members: Vec<u8> = text.as_bytes().chunks(777).flat_map(gzip).collect();
+    for (name, stored) in [("a.log.gz", text.clone().into_bytes()), ("a.log", members)] {
+        let run = forward(name, stored).expect_code(0);
+        expect_all(numbers(&run.stdout), 100);
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_fails_and_the_others_are_forwarded() {
+    let run =
+        Elbow::forward().args(["--set", "style=flat", "missing.log", "."]).input("a.log", line(0)).run().expect_code(1);
+    assert_eq!(numbers(&run.stdout), [0]);
+    assert_eq!([run.count("/objects/settled"), run.count("/objects/failed")], [1, 2]);
+    let errors = run.summary["failures"]["sending"]["last"].to_string();
+    assert!(errors.contains("missing.log: failed to open missing.log"), "{errors}");
+    assert!(errors.contains("is a directory"), "{errors}");
+}

@@ -1,0 +1,123 @@
+//! An S3 server whose answers can be made to fail: a layer in front of the one that the demo uses.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use elbow::s3_server::{ACCESS_KEY, SECRET_KEY, Store};
+use futures_util::stream;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use s3s::Body;
+use s3s::dto::StreamingBlob;
+use s3s::service::S3Service;
+
+use super::elbow::Elbow;
+
+pub(crate) const BUCKET: &str = "access-logs";
+
+/// What happens to a GET of an object.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// The connection breaks after so many bytes of the body.
+    CutBodyAfter(usize),
+    /// An error of the server, with its status.
+    Status(u16, &'static str),
+    /// Before the answer, the object is replaced by this.
+    Replace(String, Bytes),
+    /// Nothing.
+    None,
+}
+
+/// A server on a runtime of its own.
+pub(crate) struct S3 {
+    pub(crate) store: Store,
+    address: SocketAddr,
+    faults: Arc<Mutex<VecDeque<Fault>>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl S3 {
+    pub(crate) fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (store, faults) = (Store::default(), Arc::default());
+        runtime.spawn(serve(listener, store.clone(), Arc::clone(&faults)));
+        Self { store, address, faults, _runtime: runtime }
+    }
+
+    pub(crate) fn put(&self, key: &str, bytes: impl Into<Bytes>) {
+        self.store.put(BUCKET, key, bytes);
+    }
+
+    /// What happens to the next GETs of objects, one after the other.
+    pub(crate) fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.faults.lock().unwrap().extend(faults);
+    }
+
+    /// `elbow forward` with this server, events in the style `flat` on standard output.
+    pub(crate) fn forward(&self) -> Elbow {
+        Elbow::forward()
+            .args(["--set", "style=flat"])
+            .env("AWS_ENDPOINT_URL", &format!("http://{}", self.address))
+            .env("AWS_REGION", "eu-central-1")
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    }
+}
+
+async fn serve(listener: tokio::net::TcpListener, store: Store, faults: Arc<Mutex<VecDeque<Fault>>>) {
+    let service = store.service();
+    while let Ok((stream, _)) = listener.accept().await {
+        let (service, store, faults) = (service.clone(), store.clone(), Arc::clone(&faults));
+        tokio::spawn(async move {
+            let answer =
+                service_fn(move |request| answer(request, service.clone(), store.clone(), Arc::clone(&faults)));
+            // A body that is cut is an error here, and meant to be.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+        });
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    service: S3Service,
+    store: Store,
+    faults: Arc<Mutex<VecDeque<Fault>>>,
+) -> Result<Response<Body>, String> {
+    let is_listing = request.uri().query().is_some_and(|query| query.contains("list-type"));
+    let fault = match request.method() == Method::GET && !is_listing {
+        true => faults.lock().unwrap().pop_front().unwrap_or(Fault::None),
+        false => Fault::None,
+    };
+    match fault {
+        Fault::None => call(service, request).await,
+        Fault::Status(status, code) => {
+            let body = format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>told to</Message></Error>"
+            );
+            Ok(Response::builder().status(status).body(Body::from(body)).unwrap())
+        }
+        Fault::Replace(key, bytes) => {
+            store.put(BUCKET, &key, bytes);
+            call(service, request).await
+        }
+        Fault::CutBodyAfter(bytes) => Ok(call(service, request).await?.map(|body| cut(body, bytes))),
+    }
+}
+
+async fn call(service: S3Service, request: Request<Incoming>) -> Result<Response<Body>, String> {
+    service.call(request.map(Body::from)).await.map_err(|error| format!("{error:?}"))
+}
+
+/// The first bytes of a body, then an error, which breaks the connection.
+fn cut(body: Body, bytes: usize) -> Body {
+    let first = body.bytes().expect("the store's bodies are in memory").slice(..bytes);
+    let broken = stream::iter([Ok(first), Err(std::io::Error::other("cut"))]);
+    Body::from(StreamingBlob::wrap(broken))
+}
