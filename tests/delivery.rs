@@ -178,6 +178,8 @@ fn a_signal_stops_reading_and_what_was_read_is_delivered() {
     running.write(lines(20).as_bytes());
     eventually("the lines are there", || numbers(&receiver.lines()).len() == 20);
     running.signal("TERM");
+    // Its standard input is still open.
+    eventually("elbow has stopped", || running.has_ended());
     let run = running.wait().expect_code(1);
     assert_eq!(run.events(), [20, 20, 0]);
     assert!(run.text("/per_object/0/error").contains("stopped before the end"), "{:#}", run.summary);

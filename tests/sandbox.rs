@@ -31,7 +31,7 @@ fn a_record_on_which_the_guest_fails_costs_one_record() {
     for (fault, reason) in [
         ("reject", "told to"),
         ("trap", "trapped"),
-        ("stack", "call stack exhausted"),
+        ("stack", "trapped"),
         ("exit", "trapped"),
         ("error", "told to fail"),
         ("miscount", "of 1 records, 0 have events, 0 are rejected and 0 dropped"),

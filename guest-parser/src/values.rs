@@ -108,6 +108,19 @@ impl<'a> Values<'a> {
         self.set(slot, (column != b"-").then_some(column));
     }
 
+    /// An HTTP status: `-` is no value.
+    #[inline]
+    pub fn status(&mut self, slot: Slot, column: &'a [u8]) -> Result<(), Reject> {
+        match column {
+            b"-" => Ok(()),
+            digits if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
+                self.set(slot, Some(column));
+                Ok(())
+            }
+            _ => Err(Reject::from("expected a status, as `200`, or `-`")),
+        }
+    }
+
     /// A duration in seconds: `-1` is no value.
     #[inline]
     pub fn seconds(&mut self, slot: Slot, column: &'a [u8]) {

@@ -61,9 +61,9 @@ impl Account {
         self.lock().clone()
     }
 
-    /// Whether a batch has failed for good, so that reading on is of no use.
-    pub fn has_failed(&self) -> bool {
-        self.lock().failed > 0
+    /// Why a batch has failed for good, if one has.
+    pub fn failure(&self) -> Option<String> {
+        self.lock().failure.clone()
     }
 
     /// Waits until each ticket has its answer. Dropping the future leaves everything as it is.

@@ -1,7 +1,8 @@
 //! The ledger: what became of each record and each event.
 //!
-//! It balances if `encountered = mapped + rejected + dropped` and `sent = confirmed + failed`. An object is settled only
-//! if its ledger balances and nothing of it failed.
+//! It balances if `encountered = mapped + rejected + dropped` and `sent = confirmed + failed`. Records of an object that
+//! was given up half way are on the right side as `abandoned`, so that a ledger which does not balance is a bug of elbow's,
+//! always. An object is settled only if its ledger balances and nothing of it failed or was abandoned.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -35,6 +36,8 @@ pub struct Records {
     pub rejected: u64,
     /// Were left out on purpose.
     pub dropped: u64,
+    /// Were cut, but not mapped, since the mapping had failed the object.
+    pub abandoned: u64,
 }
 
 /// Events, by their fate.
@@ -67,7 +70,7 @@ impl Ledger {
     /// Whether each record and each event has its fate.
     pub fn is_balanced(&self) -> bool {
         let records = &self.records;
-        records.encountered == records.mapped + records.rejected + records.dropped
+        records.encountered == records.mapped + records.rejected + records.dropped + records.abandoned
             && self.events.sent == self.events.confirmed + self.events.failed
     }
 
@@ -91,6 +94,7 @@ impl AddAssign<&Ledger> for Ledger {
         self.records.mapped += other.records.mapped;
         self.records.rejected += other.records.rejected;
         self.records.dropped += other.records.dropped;
+        self.records.abandoned += other.records.abandoned;
         self.events.sent += other.events.sent;
         self.events.confirmed += other.events.confirmed;
         for (rung, events) in &other.events.confirmed_by_rung {
@@ -113,7 +117,7 @@ mod tests {
     fn a_ledger_balances_only_if_everything_has_a_fate() {
         let mut ledger = Ledger::default();
         assert!(ledger.is_balanced());
-        ledger.records = Records { encountered: 6, mapped: 3, rejected: 2, dropped: 1 };
+        ledger.records = Records { encountered: 7, mapped: 3, rejected: 2, dropped: 1, abandoned: 1 };
         assert!(ledger.is_balanced());
         ledger.records.mapped = 2;
         assert!(!ledger.is_balanced());

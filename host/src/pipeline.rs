@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
-use tokio::io::{AsyncBufRead, AsyncReadExt};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
@@ -32,7 +33,10 @@ use crate::route::{Goal, Routes};
 use crate::settle::{ObjectReport, Status, Summary, seconds};
 
 /// How much of an object a mapping sees before it is cut: the bound that the contract states.
-const HEAD: u64 = 16 << 10;
+const HEAD: usize = 16 << 10;
+
+/// How long the first line waits for others to show to the mapping.
+const LINGER: Duration = Duration::from_millis(200);
 
 /// All that objects go through. Shared by the tasks that read them.
 pub struct Pipeline {
@@ -131,32 +135,32 @@ impl Pipeline {
     /// Lists in a task of its own, as far ahead as objects are wanted.
     fn list(self: &Arc<Self>, uris: Vec<Uri>, stop: &CancellationToken) -> mpsc::Receiver<Result<Object>> {
         let (found, objects) = mpsc::channel(self.config.limits.concurrency.get());
-        let pipeline = Arc::clone(self);
-        let list = async move {
-            for uri in uris {
-                let mut listing = pipeline.fetcher.list(uri).await;
-                loop {
-                    let item = match listing.next().await {
-                        Ok(None) => break,
-                        Ok(Some(object)) => Ok(object),
-                        Err(error) => Err(error),
-                    };
-                    let is_last = item.is_err();
-                    pipeline.progress.objects.fetch_add(1, Relaxed);
-                    if found.send(item).await.is_err() || is_last {
-                        break;
-                    }
-                }
-            }
-        };
-        let stop = stop.clone();
+        let (pipeline, stop) = (Arc::clone(self), stop.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = list => {}
-                () = stop.cancelled() => {}
+                () = pipeline.list_all(uris, &found) => {}
+                () = stop.cancelled() => {
+                    let _ = found.send(Err(anyhow!("elbow was stopped before all objects were listed"))).await;
+                }
             }
         });
         objects
+    }
+
+    async fn list_all(&self, uris: Vec<Uri>, found: &mpsc::Sender<Result<Object>>) {
+        for uri in uris {
+            let mut listing = self.fetcher.list(uri).await;
+            while let Some(object) = listing.next().await.transpose() {
+                let is_last = object.is_err();
+                self.progress.objects.fetch_add(1, Relaxed);
+                if found.send(object).await.is_err() {
+                    return;
+                }
+                if is_last {
+                    break;
+                }
+            }
+        }
     }
 
     /// Reads an object to its end, and hands its events to the destination.
@@ -173,6 +177,7 @@ impl Pipeline {
             passage.is_skipped = true;
             return Ok(());
         };
+        ensure!(!stop.is_cancelled(), "elbow was stopped before the object was read");
         passage.mapping = Some(way.mapping.name().to_owned());
         passage.destination = Some(way.destination_name.to_owned());
 
@@ -187,7 +192,7 @@ impl Pipeline {
         passage.format = Some(plan.format);
 
         let account = Arc::clone(&passage.account);
-        let read = self.read(cutter, feed, &mut passage.read, stop);
+        let read = self.read(cutter, feed, &account, &mut passage.read, stop);
         let deliver = deliver(yields, way.destination, &account, &mut passage.mapped);
         // Both to their end: what was read before a failure is still mapped, delivered and accounted for.
         let (read, delivered) = tokio::join!(read, deliver);
@@ -198,7 +203,23 @@ impl Pipeline {
     async fn text(&self, stored: Stored) -> Result<(Vec<u8>, impl AsyncBufRead + Unpin + use<>)> {
         let (_, mut text) = decode(stored, self.config.limits.max_decoded).await?;
         let mut head = Vec::new();
-        (&mut text).take(HEAD).read_to_end(&mut head).await?;
+        while head.len() < HEAD {
+            // A whole line is enough to go on with, where a pipe has no more to give for now.
+            let part = match head.contains(&b'\n') {
+                true => match timeout(LINGER, text.fill_buf()).await {
+                    Ok(part) => part?,
+                    Err(_) => break,
+                },
+                false => text.fill_buf().await?,
+            };
+            if part.is_empty() {
+                break;
+            }
+            let part = &part[..part.len().min(HEAD - head.len())];
+            head.extend_from_slice(part);
+            let taken = part.len();
+            text.consume(taken);
+        }
         Ok((head.clone(), io::Cursor::new(head).chain(text)))
     }
 
@@ -240,6 +261,7 @@ impl Pipeline {
         &self,
         mut cutter: Cutter<impl AsyncBufRead + Unpin>,
         feed: Feed,
+        account: &Account,
         totals: &mut ReadTotals,
         stop: &CancellationToken,
     ) -> Result<()> {
@@ -261,13 +283,19 @@ impl Pipeline {
             let records = Records { bytes: batch.records, count: batch.count };
             if records.count > 0 && feed.send(records).await.is_err() {
                 // The other half knows why.
+                totals.abandoned += u64::from(batch.count);
+                return Ok(());
+            }
+            if account.failure().is_some() {
+                // The object has failed; reading on would be of no use.
                 return Ok(());
             }
         }
     }
 }
 
-/// The second half: delivers what the guest makes of the batches, until the last.
+/// The second half: delivers what the guest makes of the batches, until the last. Once a batch has failed, what is still
+/// under way is accounted for, and not sent.
 async fn deliver(
     mut yields: Yield,
     destination: &Destination,
@@ -275,18 +303,25 @@ async fn deliver(
     totals: &mut MappedTotals,
 ) -> Result<()> {
     while let Some(mapped) = yields.next().await {
-        let mapped = mapped?;
+        let mapped = mapped.map_err(|broken| {
+            totals.abandoned = broken.abandoned;
+            broken.error
+        })?;
         totals.add(&mapped.rejects, mapped.mapped, mapped.dropped);
-        if mapped.events > 0 {
-            let ticket = account.open(mapped.events, mapped.ndjson.len() as u64);
-            destination.send(mapped.ndjson, ticket).await;
+        if mapped.events == 0 {
+            continue;
         }
-        if account.has_failed() {
-            let failure = account.delivered().failure;
-            return Err(anyhow!("events could not be delivered: {}", failure.unwrap_or_default()));
+        let failure = account.failure();
+        let ticket = account.open(mapped.events, mapped.ndjson.len() as u64);
+        match failure {
+            Some(failure) => ticket.fail(failure),
+            None => destination.send(mapped.ndjson, ticket).await,
         }
     }
-    Ok(())
+    match account.failure() {
+        Some(failure) => Err(anyhow!("events could not be delivered: {failure}")),
+        None => Ok(()),
+    }
 }
 
 /// Where an object goes.
@@ -364,6 +399,7 @@ impl Passage {
         ledger.records.mapped = self.mapped.mapped;
         ledger.records.dropped = self.mapped.dropped;
         ledger.records.rejected = self.mapped.rejects.total + self.read.rejects.total;
+        ledger.records.abandoned = self.read.abandoned + self.mapped.abandoned;
         ledger.header_lines = self.read.header_lines;
         ledger.bytes.decoded = self.read.decoded;
         ledger.bytes.fetched = self.fetched.load(Relaxed);
@@ -390,6 +426,8 @@ struct ReadTotals {
     header_lines: u64,
     decoded: u64,
     rejects: Failures,
+    /// Cut, but not taken by a session that has broken.
+    abandoned: u64,
 }
 
 impl ReadTotals {
@@ -408,6 +446,8 @@ struct MappedTotals {
     mapped: u64,
     dropped: u64,
     rejects: Failures,
+    /// Taken by a session that has broken before it mapped them.
+    abandoned: u64,
 }
 
 impl MappedTotals {

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use elbow::s3_server::{ACCESS_KEY, SECRET_KEY, Store};
-use futures_util::stream;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -107,7 +108,10 @@ async fn answer(
             store.put(BUCKET, &key, bytes);
             call(service, request).await
         }
-        Fault::CutBodyAfter(bytes) => Ok(call(service, request).await?.map(|body| cut(body, bytes))),
+        Fault::CutBodyAfter(bytes) => {
+            let (parts, body) = call(service, request).await?.into_parts();
+            Ok(Response::from_parts(parts, cut(body, bytes).await))
+        }
     }
 }
 
@@ -116,8 +120,13 @@ async fn call(service: S3Service, request: Request<Incoming>) -> Result<Response
 }
 
 /// The first bytes of a body, then an error, which breaks the connection.
-fn cut(body: Body, bytes: usize) -> Body {
-    let first = body.bytes().expect("the store's bodies are in memory").slice(..bytes);
-    let broken = stream::iter([Ok(first), Err(std::io::Error::other("cut"))]);
-    Body::from(StreamingBlob::wrap(broken))
+async fn cut(body: Body, bytes: usize) -> Body {
+    let whole: Vec<Bytes> = StreamingBlob::from(body).try_collect().await.unwrap();
+    let first = Bytes::from(whole.concat()).slice(..bytes);
+    // A moment later, or the server would not have sent what comes before.
+    let cut = stream::once(async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Err(std::io::Error::other("cut"))
+    });
+    Body::from(StreamingBlob::wrap(Box::pin(stream::iter([Ok(first)]).chain(cut))))
 }

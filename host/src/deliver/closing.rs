@@ -42,19 +42,17 @@ enum Closed {
 }
 
 /// Closes a connection and answers the tickets of what is on it. What cannot be confirmed goes back with the connection's
-/// drop, as it does if this future is dropped. An error says what went wrong.
-pub(super) async fn close(mut connection: Connection, terms: Terms) -> Result<(), String> {
+/// drop, as it does if this future is dropped.
+pub(super) async fn close(mut connection: Connection, terms: Terms) {
     let peer = connection.peer;
     match half_close(&mut connection, terms).await {
         Closed::ByPeer => {
             confirm_all(&connection, terms.confirm.min(Rung::Closed));
             connection.end(Ending::Confirmed);
-            Ok(())
         }
         Closed::Received { in_time: true } => {
             confirm_all(&connection, terms.confirm.min(Rung::Received));
             connection.end(Ending::Confirmed);
-            Ok(())
         }
         Closed::Received { in_time: false } => {
             let reason = format!(
@@ -69,12 +67,10 @@ pub(super) async fn close(mut connection: Connection, terms: Terms) -> Result<()
                     batch.ticket.fail(format!("{reason}, and `require` is `closed`"));
                 }
             }
-            connection.end(Ending::CloseTimeout);
-            Err(reason)
+            connection.fail(Ending::CloseTimeout, reason);
         }
         Closed::Broken(ending, reason) => {
-            connection.end(ending);
-            Err(format!("{peer}: {reason}"))
+            connection.fail(ending, format!("{peer}: {reason}"));
         }
     }
 }

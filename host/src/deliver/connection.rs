@@ -54,6 +54,8 @@ pub(super) struct Connection {
     unconfirmed: Mutex<VecDeque<(u64, Batch)>>,
     home: Arc<Home>,
     ending: Ending,
+    /// What went wrong with it.
+    failure: Option<String>,
 }
 
 impl Connection {
@@ -68,6 +70,7 @@ impl Connection {
             unconfirmed: Mutex::default(),
             home,
             ending: Ending::Stopped,
+            failure: None,
         }
     }
 
@@ -81,16 +84,9 @@ impl Connection {
         while !rest.is_empty() {
             match timeout(patience, self.stream.write_buf(&mut rest)).await {
                 Ok(Ok(written)) if written > 0 => self.carried += written as u64,
-                Ok(Ok(_)) => {
-                    self.ending = Ending::Reset;
-                    return Err((batch, io::ErrorKind::WriteZero.into()));
-                }
-                Ok(Err(error)) => {
-                    self.ending = Ending::Reset;
-                    return Err((batch, error));
-                }
+                Ok(Ok(_)) => return Err((batch, io::ErrorKind::WriteZero.into())),
+                Ok(Err(error)) => return Err((batch, error)),
                 Err(_) => {
-                    self.ending = Ending::WriteTimeout;
                     let error = format!("the peer has read nothing for {patience:?}");
                     return Err((batch, io::Error::new(io::ErrorKind::TimedOut, error)));
                 }
@@ -163,9 +159,15 @@ impl Connection {
         !self.unconfirmed().is_empty()
     }
 
-    /// Says why the connection is dropped, for the counters.
+    /// Drops the connection, for a reason that is no failure.
     pub(super) fn end(mut self, ending: Ending) {
         self.ending = ending;
+    }
+
+    /// Drops the connection, and says what went wrong with it.
+    pub(super) fn fail(mut self, ending: Ending, failure: String) {
+        self.ending = ending;
+        self.failure = Some(failure);
     }
 
     fn unconfirmed(&self) -> MutexGuard<'_, VecDeque<(u64, Batch)>> {
@@ -176,6 +178,13 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.home.counters.destroyed(self.ending);
+        if self.failure.is_none() && self.has_unconfirmed() && self.ending != Ending::Stopped {
+            self.failure =
+                Some(format!("{}: the peer ended the connection before what it carried was confirmed", self.peer));
+        }
+        if let Some(failure) = self.failure.take() {
+            self.home.counters.socket_failed(failure);
+        }
         for batch in self.take_unconfirmed() {
             // Without a receiver the destination itself is gone, and the ticket fails as it should.
             let _ = self.home.returned.send(batch);

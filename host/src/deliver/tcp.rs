@@ -9,6 +9,7 @@
 //! a whole has not taken a batch for that long, a batch gets one try: hundreds of objects do not wait one after the other
 //! for a receiver that is gone.
 
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -236,8 +237,11 @@ impl Inner {
             }
             Err((batch, error)) => {
                 let reason = format!("failed to write to {}: {error}", connection.peer);
-                self.home.counters.socket_failed(reason.clone());
-                drop(Object::take(connection));
+                let ending = match error.kind() {
+                    ErrorKind::TimedOut => Ending::WriteTimeout,
+                    _ => Ending::Reset,
+                };
+                Object::take(connection).fail(ending, reason.clone());
                 Err((batch, reason))
             }
         }
@@ -289,12 +293,7 @@ impl Inner {
             require: self.config.require,
             close_timeout: self.config.close_timeout,
         };
-        let inner = Arc::clone(self);
-        self.spawn(async move {
-            if let Err(reason) = closing::close(connection, terms).await {
-                inner.home.counters.socket_failed(reason);
-            }
-        });
+        self.spawn(closing::close(connection, terms));
     }
 
     /// Looks at idle connections: confirms what can be, and closes what has gone, is too old, or is not needed.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use aws_config::BehaviorVersion;
 use aws_config::meta::region::RegionProviderChain;
 use aws_sdk_s3::config::{Credentials, Region};
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::Object as ListedObject;
@@ -153,6 +153,6 @@ where
     match (error.code(), error.message()) {
         (Some(code), Some(message)) => anyhow!("{code}: {message}"),
         (Some(code), None) => anyhow!("{code}"),
-        (None, _) => anyhow!("{}", DisplayErrorContext(error)),
+        (None, _) => anyhow::Error::from(error),
     }
 }

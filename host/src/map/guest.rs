@@ -108,7 +108,7 @@ fn flatten<T>(called: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>, 
             bail!("the mapping computed for longer than `call-timeout` ({:?})", blueprint.limits.call_timeout)
         }
         Some(trap) => bail!("the mapping trapped: {trap}"),
-        None if error.to_string().contains("forcing trap when growing memory") => {
+        None if error.root_cause().to_string().contains("forcing trap when growing memory") => {
             bail!("the mapping wanted more than `memory` ({} bytes)", blueprint.limits.memory)
         }
         None => bail!("the mapping trapped: {}", shortened(&error.root_cause().to_string())),

@@ -41,11 +41,19 @@ impl Feed {
 pub struct SessionEnded;
 
 /// Takes what became of the batches out of a session, in their order. Dropping it ends the session at the next batch.
-pub struct Yield(mpsc::Receiver<Result<Mapped>>);
+pub struct Yield(mpsc::Receiver<Result<Mapped, Broken>>);
+
+/// A session that has ended before its time.
+pub struct Broken {
+    /// Why.
+    pub error: anyhow::Error,
+    /// How many records it had taken, and has not mapped.
+    pub abandoned: u64,
+}
 
 impl Yield {
     /// What became of the next batch; `None` after the last. After an error nothing follows.
-    pub async fn next(&mut self) -> Option<Result<Mapped>> {
+    pub async fn next(&mut self) -> Option<Result<Mapped, Broken>> {
         self.0.recv().await
     }
 }
@@ -69,7 +77,7 @@ fn run(
     object: &ObjectFacts,
     planned: oneshot::Sender<Result<Plan>>,
     mut batches: mpsc::Receiver<Records>,
-    results: &mpsc::Sender<Result<Mapped>>,
+    results: &mpsc::Sender<Result<Mapped, Broken>>,
 ) {
     let runtime = match guest::runtime() {
         Ok(runtime) => runtime,
@@ -83,9 +91,17 @@ fn run(
             Err(error) => return drop(planned.send(Err(error))),
         }
         while let Some(batch) = batches.recv().await {
-            let mapped = session.map(batch).await;
-            let is_last = mapped.is_err();
-            if results.send(mapped).await.is_err() || is_last {
+            let count = batch.count;
+            let mapped = session.map(batch).await.map_err(|error| {
+                // Nothing comes in from here on, so that all that has come in can be counted.
+                batches.close();
+                let mut abandoned = u64::from(count);
+                while let Ok(waiting) = batches.try_recv() {
+                    abandoned += u64::from(waiting.count);
+                }
+                Broken { error, abandoned }
+            });
+            if results.send(mapped).await.is_err() {
                 break;
             }
         }
