@@ -6,12 +6,14 @@
 //! | `input` | objects that are truncated, garbage, empty, or full of surprises |
 //! | `sandbox` | mappings that trap, loop, eat memory, or miscount |
 //! | `s3` | listings, resumed bodies, objects that change, errors of the server |
+//! | `cases` | golden cases of the built-in mapping, natively and in the sandbox |
 //! | `cli` | the commands, their help, their errors, their exit codes |
 //! | `config` | the example that documents every setting, and mistakes in a config |
 //! | `memory` | a large object in little memory |
 //! | `layering` | which module may know which |
 //! | `support` | what the tests are written with |
 
+mod cases;
 mod cli;
 mod config;
 mod delivery;

@@ -60,6 +60,7 @@ fn setting_error(error: &serde_json::Error) -> String {
 
 /// Makes a component of a type that implements [`Mapping`](crate::Mapping).
 #[macro_export]
+#[rustfmt::skip]
 macro_rules! export {
     ($mapping:ty) => {
         const _: () = {
@@ -87,7 +88,12 @@ macro_rules! export {
             }
 
             #[cfg(target_family = "wasm")]
-    bindings::export_bindings!(Component with_types_in bindings);
+            bindings::export_bindings!(Component with_types_in bindings);
+
+            // Natively there is nothing to export to, and a mapping that only its tests use would be called dead code.
+            #[cfg(not(target_family = "wasm"))]
+            #[used]
+            static CONFIGURE: fn(String) -> Result<(), String> = <Component as bindings::Guest>::configure;
         };
     };
 }

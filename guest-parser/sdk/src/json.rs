@@ -207,35 +207,49 @@ pub fn escaped(out: &mut Vec<u8>, value: &[u8]) {
     let plain = plain_prefix(value);
     out.extend_from_slice(&value[..plain]);
     if plain < value.len() {
-        escaped_slowly(out, &value[plain..]);
+        escaped_from(out, &value[plain..]);
     }
 }
 
+/// The same for text that begins with something to escape: from one such place to the next.
 #[cold]
-fn escaped_slowly(out: &mut Vec<u8>, value: &[u8]) {
-    for chunk in value.utf8_chunks() {
-        escaped_text(out, chunk.valid().as_bytes());
-        if !chunk.invalid().is_empty() {
-            out.extend_from_slice("\u{FFFD}".as_bytes());
-        }
+fn escaped_from(out: &mut Vec<u8>, mut rest: &[u8]) {
+    while let Some(&first) = rest.first() {
+        let taken = match first {
+            ..0x80 => {
+                escaped_byte(out, first);
+                1
+            }
+            // Up to the next ASCII byte, which is never the middle of a character.
+            _ => {
+                let run = rest.iter().position(u8::is_ascii).unwrap_or(rest.len());
+                for chunk in rest[..run].utf8_chunks() {
+                    out.extend_from_slice(chunk.valid().as_bytes());
+                    if !chunk.invalid().is_empty() {
+                        out.extend_from_slice("\u{FFFD}".as_bytes());
+                    }
+                }
+                run
+            }
+        };
+        rest = &rest[taken..];
+        let plain = plain_prefix(rest);
+        out.extend_from_slice(&rest[..plain]);
+        rest = &rest[plain..];
     }
 }
 
-fn escaped_text(out: &mut Vec<u8>, text: &[u8]) {
+fn escaped_byte(out: &mut Vec<u8>, byte: u8) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    for &byte in text {
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0..0x20 => {
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
-            }
-            _ => out.push(byte),
+    match byte {
+        b'"' => out.extend_from_slice(b"\\\""),
+        b'\\' => out.extend_from_slice(b"\\\\"),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        _ => {
+            out.extend_from_slice(b"\\u00");
+            out.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
         }
     }
 }
@@ -276,7 +290,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_become_the_string_that_lossy_decoding_gives(bytes: Vec<u8>, name: String) {
+        fn any_bytes_become_the_string_that_lossy_decoding_gives(
+            bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0x20_u8..0x7F, Just(b'"'), Just(0xC3), Just(0xA9)], 0..200),
+            name: String,
+        ) {
             let json = written(|o| o.bytes(&name, &bytes));
             let value: serde_json::Value = serde_json::from_str(&json).unwrap();
             prop_assert_eq!(value[name].as_str().unwrap(), String::from_utf8_lossy(&bytes));

@@ -57,18 +57,32 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// The position of the quote that ends a quoted field: the first that is not escaped by a backslash and is followed by a
-/// space or by the end of the line. A quote in the middle of a word belongs to the field: some writers do not escape it.
-/// Without any such quote the field is all the rest.
+/// The position of the quote that ends a quoted field: the first that is not escaped by a backslash, is followed by a
+/// space or by the end of the line, and leaves a next field that can be one. Some writers do not escape the quotes of a
+/// user agent: in `"a "b" c" -` the field cannot end before ` c"`, since a bare word has no quote in it. Without any such
+/// quote the field is all the rest.
 #[inline]
 fn closing_quote(field: &[u8]) -> usize {
     for position in memchr::memchr_iter(b'"', field) {
-        let ends = matches!(field.get(position + 1), None | Some(b' '));
+        let ends = match &field[position + 1..] {
+            [] => true,
+            [b' ', next @ ..] => can_be_field(next),
+            _ => false,
+        };
         if ends && !is_escaped(field, position) {
             return position;
         }
     }
     field.len()
+}
+
+/// Whether what begins here is a quoted field, or a word without a quote in it.
+#[inline]
+fn can_be_field(next: &[u8]) -> bool {
+    match memchr::memchr2(b' ', b'"', next) {
+        Some(0) | None => true,
+        Some(position) => next[position] == b' ',
+    }
 }
 
 #[inline]
@@ -148,6 +162,7 @@ mod tests {
     #[test]
     fn a_quote_ends_a_field_only_before_a_space_or_the_end() {
         assert_eq!(fields(r#""a "b"c" d"#), [r#"a "b"c"#, "d"]);
+        assert_eq!(fields(r#""a "b" c" - "d""#), [r#"a "b" c"#, "-", "d"]);
         assert_eq!(fields(r#""a\" b" c"#), [r#"a\" b"#, "c"]);
         assert_eq!(fields(r#""a\\" b"#), [r"a\\", "b"]);
         assert_eq!(fields(r#""a\x22 b" c"#), [r"a\x22 b", "c"]);

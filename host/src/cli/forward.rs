@@ -124,7 +124,7 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Outcome> {
 fn configured(args: &Args) -> Result<Config> {
     let mut config = match &args.config {
         Some(path) => Config::load(path)?,
-        None => Config::builtin(),
+        None => Config::from_environment()?,
     };
     if let Some(name) = &args.mapping {
         choose_mapping(&mut config, name)?;

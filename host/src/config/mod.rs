@@ -311,7 +311,12 @@ impl Config {
         Ok(config)
     }
 
-    /// The config without a file: the mapping that is built in, and no destination yet.
+    /// The config without a file: what the environment says, else the mapping that is built in, and no destination.
+    pub fn from_environment() -> Result<Self> {
+        Self::parse("the config without a file", "", &std::env::vars().collect())
+    }
+
+    /// The mapping that is built in, and no destination yet.
     pub fn builtin() -> Self {
         let mappings = BTreeMap::from([(BUILTIN_MAPPING.into(), MappingConfig::default())]);
         Self { mappings, ..Self::default() }

@@ -12,7 +12,7 @@
 //! | `closing` | half-closes a connection, and learns what the peer has read |
 //! | `kernel` | what the kernel knows of a socket that the standard library does not ask |
 //! | [`counters`] | connections and failures, counted |
-//! | [`file`] | a destination that is a file or standard output |
+//! | [`mod@file`] | a destination that is a file or standard output |
 
 mod closing;
 mod connect;
@@ -37,7 +37,7 @@ pub enum Destination {
     /// A pool of TCP connections.
     Tcp(tcp::Tcp),
     /// A file, or standard output.
-    File(file::File),
+    File(Box<file::File>),
 }
 
 impl Destination {
@@ -45,8 +45,8 @@ impl Destination {
     pub async fn open(config: &DestinationConfig) -> Result<Self> {
         Ok(match &config.url {
             Url::Tcp(endpoint) => Self::Tcp(tcp::Tcp::new(endpoint, config)?),
-            Url::Stdout => Self::File(file::File::stdout()),
-            Url::File(path) => Self::File(file::File::append(path).await?),
+            Url::Stdout => Self::File(Box::new(file::File::stdout())),
+            Url::File(path) => Self::File(Box::new(file::File::append(path).await?)),
         })
     }
 

@@ -1,7 +1,7 @@
 //! The map stage: batches of records go into a sandboxed guest, events come out.
 //!
 //! This is the one door to wasmtime. A [`Sandbox`] is the engine with its limits; a [`Mapping`] is a component that was
-//! compiled and linked once; a [`session::Session`] is one object's way through it, on a thread of its own.
+//! compiled and linked once; a [`session`] is one object's way through it, on a thread of its own.
 //!
 //! It promises that every record that goes in is accounted for on the way out, whatever the guest does: a guest that
 //! traps, loops, eats memory or miscounts is stopped, and costs at most the records that it fails on. It does not promise
@@ -183,6 +183,7 @@ fn spawn_clock(engine: &Engine) -> Result<()> {
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
             drop(engine);
+            #[allow(clippy::disallowed_methods, reason = "the clock has a thread of its own")]
             std::thread::sleep(TICK);
         }
     };

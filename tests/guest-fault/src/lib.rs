@@ -3,8 +3,8 @@
 //! Otherwise each line becomes `{"line": "…"}`, empty lines are dropped. It is written against the bare bindings, since
 //! the SDK would not let it break the contract.
 
+use elbow_guest::component::bindings::Guest;
 use elbow_guest::component::bindings::elbow::mapping::types::Reject;
-use elbow_guest::component::bindings::{self, Guest};
 use elbow_guest::mapping::Description;
 use elbow_guest::{Format, Object, Outcome, Plan, host, json};
 use serde::Deserialize;
@@ -114,6 +114,7 @@ fn misbehave(fault: Fault, events: &mut Vec<u8>) {
     match fault {
         Fault::Trap => panic!("told to trap"),
         Fault::Loop => compute_for_ever(),
+        #[allow(clippy::disallowed_methods, reason = "that is the fault")]
         Fault::Sleep => std::thread::sleep(std::time::Duration::from_secs(3600)),
         Fault::Memory => {
             let mut hoard = Vec::new();
@@ -148,12 +149,9 @@ fn recurse(depth: u64) -> u64 {
 }
 
 #[cfg(target_family = "wasm")]
-bindings::export_bindings!(Component with_types_in bindings);
+elbow_guest::component::bindings::export_bindings!(Component with_types_in elbow_guest::component::bindings);
 
+// Natively there is nothing to export to.
 #[cfg(not(target_family = "wasm"))]
-const _: fn() = || {
-    // Natively there is nothing to export; the type is still checked.
-    fn is_guest<T: Guest>() {}
-    is_guest::<Component>();
-    let _ = bindings::elbow::mapping::host::log;
-};
+#[used]
+static MAP: fn(Vec<u8>) -> Result<Outcome, String> = <Component as Guest>::map;

@@ -1,0 +1,174 @@
+//! Golden cases of the built-in mapping: `tests/cases/FORMAT/NAME.log`, and beside it what comes of it in each style,
+//! `NAME.STYLE.ndjson`. A line that is rejected stands there as `{"rejected": record, "reason": …}`.
+//!
+//! Each case runs natively and in the sandbox, with the same result. To add a case, add its log and run the tests with
+//! `BLESS=1`, which writes what comes of it; read that before it is committed.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use elbow_guest::Mapping;
+use guest_parser::Aws;
+use serde_json::{Value, json};
+
+use crate::support::elbow::Elbow;
+use crate::support::guests::workspace;
+
+const STYLES: [&str; 3] = ["flat", "ecs", "elb-processor"];
+
+fn cases(format: &str) -> Vec<PathBuf> {
+    let folder = workspace().join("tests/cases").join(format);
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut logs: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|ending| ending == "log")).collect();
+    logs.sort();
+    assert!(logs.len() > 5);
+    logs
+}
+
+fn natively(format: &str, style: &str, log: &[u8]) -> elbow_guest::Outcome {
+    let settings = json!({ "format": format, "style": style, "application": "shop", "environment": "test" });
+    let mapping = Aws::configure(serde_json::from_value(settings).unwrap()).unwrap();
+    elbow_guest::map_batch(&mapping, log)
+}
+
+/// Events and rejects in the order of their records.
+fn golden(outcome: &elbow_guest::Outcome) -> String {
+    let events = String::from_utf8(outcome.events.clone()).unwrap();
+    let events = outcome.event_records.iter().zip(events.lines()).map(|(record, event)| (*record, event.to_owned()));
+    let rejects = outcome.rejects.iter().map(|reject| {
+        let line = json!({ "rejected": reject.index, "reason": reject.reason });
+        (reject.index, line.to_string())
+    });
+    let mut lines: Vec<(u32, String)> = events.chain(rejects).collect();
+    lines.sort_by_key(|(record, _)| *record);
+    lines.into_iter().fold(String::new(), |mut text, (_, line)| {
+        writeln!(text, "{line}").unwrap();
+        text
+    })
+}
+
+#[track_caller]
+fn compare(path: &Path, got: &str) {
+    if std::env::var_os("BLESS").is_some() {
+        return std::fs::write(path, got).unwrap();
+    }
+    let expected = std::fs::read_to_string(path).unwrap_or_default();
+    expect_same_lines(&path.display().to_string(), got, &expected);
+}
+
+/// Shows the first line that differs only.
+#[track_caller]
+fn expect_same_lines(what: &str, got: &str, expected: &str) {
+    let differs = got.lines().zip(expected.lines()).find(|(got, expected)| got != expected);
+    assert!(differs.is_none(), "{what}: {differs:#?}");
+    assert_eq!(got.lines().count(), expected.lines().count(), "{what}");
+}
+
+/// No name twice in one object, at any depth: serde_json would keep the last without a word.
+fn expect_unique_names(event: &str) {
+    struct Unique;
+    impl<'de> serde::de::Visitor<'de> for Unique {
+        type Value = ();
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("JSON")
+        }
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            let mut names = std::collections::HashSet::new();
+            while let Some(name) = map.next_key::<String>()? {
+                assert!(names.insert(name.clone()), "`{name}` is there twice");
+                let value: Value = map.next_value()?;
+                expect_unique_names(&value.to_string());
+            }
+            Ok(())
+        }
+    }
+    if event.starts_with('{') {
+        serde::Deserializer::deserialize_map(&mut serde_json::Deserializer::from_str(event), Unique).unwrap();
+    }
+}
+
+fn run_cases(format: &str) {
+    for log in cases(format) {
+        let text = std::fs::read(&log).unwrap();
+        for style in STYLES {
+            let outcome = natively(format, style, &text);
+            for event in String::from_utf8(outcome.events.clone()).unwrap().lines() {
+                expect_unique_names(event);
+            }
+            compare(&log.with_extension(format!("{style}.ndjson")), &golden(&outcome));
+        }
+    }
+}
+
+#[test]
+fn alb_cases() {
+    run_cases("alb");
+}
+
+#[test]
+fn classic_elb_cases() {
+    run_cases("classic-elb");
+}
+
+#[test]
+fn the_sandbox_gives_the_same_as_native_code() {
+    for format in ["alb", "classic-elb"] {
+        for style in STYLES {
+            let logs = cases(format);
+            let mut elbow =
+                Elbow::forward().args(["--set", &format!("style={style}"), "--set", &format!("format={format}")]);
+            elbow = elbow
+                .args(["--set", "application=shop", "--set", "environment=test"])
+                .env("ELBOW__LIMITS__CONCURRENCY", "1");
+            let run = elbow.args(&logs).run().expect_code(0);
+            let natively = logs.iter().flat_map(|log| natively(format, style, &std::fs::read(log).unwrap()).events);
+            let natively = String::from_utf8(natively.collect()).unwrap();
+            expect_same_lines(style, std::str::from_utf8(&run.stdout).unwrap(), &natively);
+        }
+    }
+}
+
+mod whatever_the_bytes {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes that look enough like a log to get past the first column.
+    fn any_line() -> impl Strategy<Value = Vec<u8>> {
+        let column = prop_oneof![
+            4 => "[a-z0-9.:/-]{0,12}",
+            2 => "\"[ -~]{0,20}\"",
+            1 => "-1?",
+            2 => Just("2026-10-05T08:15:30.120450Z".to_owned()),
+            2 => Just("192.0.2.10:51000".to_owned()),
+            2 => "[0-9]{1,4}(\\.[0-9]{1,6})?",
+            1 => Just("app/a/0".to_owned()),
+            1 => "\"(GET|-) (http://)?[ -~]{0,30}( HTTP/1.1)?\"",
+        ];
+        prop_oneof![
+            proptest::collection::vec(column, 0..40).prop_map(|columns| columns.join(" ").into_bytes()),
+            proptest::collection::vec(any::<u8>(), 0..300),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_has_a_fate_and_every_event_is_json(
+            records in proptest::collection::vec(any_line(), 0..8),
+            format in prop_oneof![Just("alb"), Just("classic-elb")],
+            style in proptest::sample::select(&STYLES[..]),
+        ) {
+            let mut log = records.join(&b'\n');
+            log.push(b'\n');
+            let count = log.iter().filter(|byte| **byte == b'\n').count();
+            let outcome = natively(format, style, &log);
+            let text = String::from_utf8(outcome.events).unwrap();
+            for event in text.lines() {
+                expect_unique_names(event);
+                prop_assert!(serde_json::from_str::<Value>(event).unwrap().is_object());
+            }
+            prop_assert_eq!(text.lines().count(), outcome.event_records.len());
+            prop_assert_eq!(count, outcome.event_records.len() + outcome.rejects.len() + outcome.dropped as usize);
+        }
+    }
+}
