@@ -20,6 +20,10 @@ demo: toolchain ## Sample logs from an S3 server through the built-in mapping to
 test: toolchain ## All tests: the library's, the guests', and those over real sockets
 	$(CARGO) test $(RELEASE) --workspace
 
+.PHONY: install
+install: toolchain ## elbow into ~/.cargo/bin
+	$(CARGO) install --locked --path host
+
 .PHONY: lint
 lint: toolchain ## Formatting and clippy, warnings as errors
 	$(CARGO) fmt --all --check

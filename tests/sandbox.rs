@@ -137,6 +137,23 @@ fn header_lines_are_counted_and_not_mapped() {
 }
 
 #[test]
+fn a_mapping_can_ask_for_json_values() {
+    let forward = |name: &str, text: &str| {
+        let elbow = Elbow::forward().args(["--mapping".as_ref(), guests::fault().as_os_str()]);
+        elbow.args(["--set", &format!("json=\"{name}\"")]).input("records", text).run()
+    };
+    let run = forward("Records", "{\"v\": 1, \"Records\": [{\"a\":\n 1}, 2]}").expect_code(0);
+    assert_eq!(run.stdout, b"{\"line\":\"{\\\"a\\\":  1}\"}\n{\"line\":\"2\"}\n");
+    assert_eq!(run.records(), [2, 2, 0, 0]);
+    let run = forward("", "{\"a\":1}{\"b\":2}").expect_code(0);
+    assert_eq!(run.records(), [2, 2, 0, 0]);
+    let run = forward("Records", "{\"Records\": [1, 2").expect_code(1);
+    assert!(run.text("/per_object/0/error").contains("the JSON ends in the middle"), "{:#}", run.summary);
+    let run = forward("Records", "{\"Other\": []}").expect_code(1);
+    assert!(run.text("/per_object/0/error").contains("no array `Records`"), "{:#}", run.summary);
+}
+
+#[test]
 fn a_component_must_be_the_one_that_the_config_pins() {
     let pinned =
         format!("[mappings.fault]\ncomponent = \"{}\"\nsha256 = \"{}\"", guests::fault().display(), "0".repeat(64));

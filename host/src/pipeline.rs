@@ -20,14 +20,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
 use crate::config::Config;
-use crate::cut::{Cut, Cutter, Header, Oversize};
+use crate::cut::{Cut, Cutter, Framing, Header, Oversize, Place};
 use crate::decode::decode;
 use crate::deliver::Destination;
 use crate::failures::Failures;
 use crate::fetch::{Fetcher, Stored, Uri};
 use crate::ledger::Ledger;
 use crate::map::session::{self, Feed, Records, Yield};
-use crate::map::{Framing, Header as PlannedHeader, Mapping, ObjectFacts, Plan, Sandbox};
+use crate::map::{Framing as PlannedFraming, Header as PlannedHeader, Mapping, ObjectFacts, Plan, Sandbox};
 use crate::object::Object;
 use crate::route::{Goal, Routes};
 use crate::settle::{ObjectReport, Status, Summary, seconds};
@@ -238,18 +238,19 @@ impl Pipeline {
     }
 
     fn cut(&self, plan: &Plan) -> Result<Cut> {
-        match &plan.framing {
-            Framing::Lines => {}
-            Framing::JsonArray(_) | Framing::JsonValues => {
-                bail!("the mapping asks for JSON framing, which this version of elbow does not have")
-            }
-        }
         let limits = &self.config.limits;
         Ok(Cut {
-            header: match &plan.header {
-                PlannedHeader::None => Header::None,
-                PlannedHeader::FirstLine => Header::FirstLine,
-                PlannedHeader::Prefix(prefix) => Header::Prefix(prefix.clone().into_bytes()),
+            framing: match (&plan.framing, &plan.header) {
+                (PlannedFraming::Lines, PlannedHeader::None) => Framing::Lines(Header::None),
+                (PlannedFraming::Lines, PlannedHeader::FirstLine) => Framing::Lines(Header::FirstLine),
+                (PlannedFraming::Lines, PlannedHeader::Prefix(prefix)) => {
+                    Framing::Lines(Header::Prefix(prefix.clone().into_bytes()))
+                }
+                (PlannedFraming::JsonArray(name), PlannedHeader::None) => Framing::Json(Place::Array(name.clone())),
+                (PlannedFraming::JsonValues, PlannedHeader::None) => Framing::Json(Place::TopLevel),
+                (PlannedFraming::JsonArray(_) | PlannedFraming::JsonValues, _) => {
+                    bail!("the mapping plans header lines for JSON, which has none")
+                }
             },
             batch_bytes: usize::try_from(limits.batch).unwrap_or(usize::MAX).max(1),
             max_record: usize::try_from(limits.max_record).unwrap_or(usize::MAX).max(1),

@@ -6,7 +6,7 @@
 use elbow_guest::component::bindings::Guest;
 use elbow_guest::component::bindings::elbow::mapping::types::Reject;
 use elbow_guest::mapping::Description;
-use elbow_guest::{Format, Object, Outcome, Plan, host, json};
+use elbow_guest::{Format, Framing, Object, Outcome, Plan, host, json};
 use serde::Deserialize;
 use std::cell::RefCell;
 
@@ -17,6 +17,8 @@ struct Settings {
     /// Only for records that contain this; all if it is empty.
     on: String,
     header: Option<String>,
+    /// The name of the array that holds the records; empty for values at the top level.
+    json: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -78,6 +80,11 @@ impl Guest for Component {
         if let Some(prefix) = settings.header {
             plan.header = elbow_guest::Header::Prefix(prefix);
         }
+        plan.framing = match settings.json {
+            None => Framing::Lines,
+            Some(name) if name.is_empty() => Framing::JsonValues,
+            Some(name) => Framing::JsonArray(name),
+        };
         Ok(plan)
     }
 

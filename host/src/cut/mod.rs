@@ -3,6 +3,8 @@
 //! A batch holds about as many bytes as asked for, more only if a single record does. A record over the cap is not kept:
 //! the batch says that it was there, and how long it was, so that it is counted and reported.
 
+mod json;
+
 use std::io;
 use std::time::Duration;
 
@@ -12,6 +14,18 @@ use tokio::time::timeout;
 
 /// How long whole records wait for others to make a full batch. A file never makes them wait; a pipe may.
 const LINGER: Duration = Duration::from_millis(200);
+
+pub use json::Place;
+use json::{Part, Walk};
+
+/// What a record is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// A line, unless it belongs to the header.
+    Lines(Header),
+    /// A JSON value.
+    Json(Place),
+}
 
 /// Which lines are no records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +41,8 @@ pub enum Header {
 /// How to cut.
 #[derive(Clone, Debug)]
 pub struct Cut {
-    /// Which lines are no records.
-    pub header: Header,
+    /// What a record is.
+    pub framing: Framing,
     /// About how many bytes a batch has.
     pub batch_bytes: usize,
     /// The longest record, its newline not counted.
@@ -68,12 +82,18 @@ pub struct Cutter<R> {
     /// How long that line is so far.
     partial_bytes: u64,
     at_first_line: bool,
+    /// Where the values are, for JSON.
+    walk: Option<Walk>,
 }
 
 impl<R: AsyncBufRead + Unpin> Cutter<R> {
     /// Cuts `text` from its beginning.
     pub fn new(text: R, cut: Cut) -> Self {
-        Self { text, cut, offset: 0, partial: BytesMut::new(), partial_bytes: 0, at_first_line: true }
+        let walk = match &cut.framing {
+            Framing::Lines(_) => None,
+            Framing::Json(place) => Some(Walk::new(place.clone())),
+        };
+        Self { text, cut, offset: 0, partial: BytesMut::new(), partial_bytes: 0, at_first_line: true, walk }
     }
 
     /// How many bytes of text were taken.
@@ -104,20 +124,40 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
         Ok((!is_empty).then_some(batch))
     }
 
-    /// Takes what is at the front of the buffer: several whole lines, one line, or a part of one. `false` at the end of
+    /// Takes what is at the front of the buffer: several whole lines, one record, or a part of one. `false` at the end of
     /// the text. Waits only before it takes anything, so that dropping the future loses nothing.
     async fn step(&mut self, records: &mut BytesMut, batch: &mut Batch) -> io::Result<bool> {
         let buffer = self.text.fill_buf().await?;
         if buffer.is_empty() {
-            let has_last_line = self.partial_bytes > 0;
-            if has_last_line {
-                self.end_line(records, batch, 0);
+            let has_last_record = match &mut self.walk {
+                Some(walk) => walk.finish()?,
+                None => self.partial_bytes > 0,
+            };
+            if has_last_record {
+                self.end_record(records, batch, 0);
             }
-            return Ok(has_last_line);
+            return Ok(has_last_record);
+        }
+        if let Some(walk) = &mut self.walk {
+            let (taken, part) = walk.advance(buffer)?;
+            if part != Part::Between {
+                // A line break between the parts of a value means what a space does.
+                let is_kept = keep(&mut self.partial, &mut self.partial_bytes, &buffer[..taken], self.cut.max_record);
+                let new = if is_kept { self.partial.len() - taken } else { 0 };
+                self.partial[new..].iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
+            }
+            self.text.consume(taken);
+            self.offset += taken as u64;
+            if part == Part::Last {
+                self.end_record(records, batch, 0);
+            }
+            return Ok(true);
         }
         let room = self.cut.batch_bytes - records.len();
-        let lines = match self.cut.header {
-            Header::None if self.partial_bytes == 0 => whole_lines(buffer, room.min(self.cut.max_record)),
+        let lines = match self.cut.framing {
+            Framing::Lines(Header::None) if self.partial_bytes == 0 => {
+                whole_lines(buffer, room.min(self.cut.max_record))
+            }
             // Each line has to be looked at.
             _ => &[],
         };
@@ -127,34 +167,27 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
             let taken = lines.len();
             self.text.consume(taken);
             self.offset += taken as u64;
-            self.at_first_line = false;
             return Ok(true);
         }
         let newline = memchr::memchr(b'\n', buffer);
         let part = &buffer[..newline.unwrap_or(buffer.len())];
-        let part_bytes = part.len();
-        self.partial_bytes += part_bytes as u64;
-        match self.partial_bytes <= self.cut.max_record as u64 {
-            true => self.partial.put_slice(part),
-            false => self.partial.clear(),
-        }
-        self.text.consume(part_bytes);
-        self.offset += part_bytes as u64;
+        keep(&mut self.partial, &mut self.partial_bytes, part, self.cut.max_record);
+        let taken = part.len() + usize::from(newline.is_some());
+        self.text.consume(taken);
+        self.offset += taken as u64;
         if newline.is_some() {
-            self.text.consume(1);
-            self.offset += 1;
-            self.end_line(records, batch, 1);
+            self.end_record(records, batch, 1);
         }
         Ok(true)
     }
 
-    /// Books the line that was taken bit by bit.
-    fn end_line(&mut self, records: &mut BytesMut, batch: &mut Batch, newline_bytes: u64) {
+    /// Books the record that was taken bit by bit, and that ended so many bytes ago.
+    fn end_record(&mut self, records: &mut BytesMut, batch: &mut Batch, bytes_since: u64) {
         let is_first = std::mem::take(&mut self.at_first_line);
         let bytes = std::mem::take(&mut self.partial_bytes);
         let line = self.partial.split();
         if bytes > self.cut.max_record as u64 {
-            batch.oversize.push(Oversize { offset: self.offset - newline_bytes - bytes, bytes });
+            batch.oversize.push(Oversize { offset: self.offset - bytes_since - bytes, bytes });
         } else if self.is_header(&line, is_first) {
             batch.header_lines += 1;
         } else {
@@ -165,12 +198,23 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
     }
 
     fn is_header(&self, line: &[u8], is_first: bool) -> bool {
-        match &self.cut.header {
-            Header::None => false,
-            Header::FirstLine => is_first,
-            Header::Prefix(prefix) => line.starts_with(prefix),
+        match &self.cut.framing {
+            Framing::Json(_) | Framing::Lines(Header::None) => false,
+            Framing::Lines(Header::FirstLine) => is_first,
+            Framing::Lines(Header::Prefix(prefix)) => line.starts_with(prefix),
         }
     }
+}
+
+/// Adds to a partial record, of which no more than the cap is kept. Answers whether it is kept.
+fn keep(partial: &mut BytesMut, partial_bytes: &mut u64, part: &[u8], max_record: usize) -> bool {
+    *partial_bytes += part.len() as u64;
+    let is_kept = *partial_bytes <= max_record as u64;
+    match is_kept {
+        true => partial.put_slice(part),
+        false => partial.clear(),
+    }
+    is_kept
 }
 
 /// The whole lines within the first bytes of a buffer. Lines within a piece that is no longer than the cap of a record
@@ -201,7 +245,7 @@ mod tests {
     }
 
     /// What a plain loop over the lines makes of it: records, oversize ones, header lines.
-    fn expected(text: &[u8], cut: &Cut) -> (Vec<u8>, Vec<Oversize>, u64) {
+    fn expected(text: &[u8], cut: &Cut, header: &Header) -> (Vec<u8>, Vec<Oversize>, u64) {
         let (mut records, mut oversize, mut headers, mut offset) = (Vec::new(), Vec::new(), 0, 0);
         for (index, line) in text.split_inclusive(|b| *b == b'\n').enumerate() {
             let begin = offset;
@@ -209,7 +253,7 @@ mod tests {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
             if line.len() > cut.max_record {
                 oversize.push(Oversize { offset: begin, bytes: line.len() as u64 });
-            } else if match &cut.header {
+            } else if match header {
                 Header::None => false,
                 Header::FirstLine => index == 0,
                 Header::Prefix(prefix) => line.starts_with(prefix),
@@ -230,7 +274,7 @@ mod tests {
     #[tokio::test]
     async fn records_do_not_wait_for_a_slow_writer() {
         let (mut writer, reader) = tokio::io::duplex(64);
-        let how = Cut { header: Header::None, batch_bytes: 1 << 20, max_record: 1 << 20 };
+        let how = Cut { framing: Framing::Lines(Header::None), batch_bytes: 1 << 20, max_record: 1 << 20 };
         let mut cutter = Cutter::new(BufReader::new(reader), how);
         writer.write_all(b"one\ntwo\nhal").await.unwrap();
         let first = cutter.next().await.unwrap().unwrap();
@@ -238,6 +282,18 @@ mod tests {
         drop(writer);
         let second = cutter.next().await.unwrap().unwrap();
         assert_eq!([first.records, second.records], [&b"one\ntwo\n"[..], b"half\n"]);
+    }
+
+    #[test]
+    fn json_values_become_lines_and_their_cap_holds() {
+        let text = b"{\"Records\": [{\"a\":\n1}, \"0123456789\", [2]]}";
+        let how = Cut { framing: Framing::Json(Place::Array("Records".into())), batch_bytes: 100, max_record: 8 };
+        for buffer in 1..20 {
+            let batches = cut(text, buffer, &how);
+            assert_eq!(batches.len(), 1);
+            assert_eq!(batches[0].records, &b"{\"a\": 1}\n[2]\n"[..]);
+            assert_eq!((batches[0].count, &batches[0].oversize[..]), (2, &[Oversize { offset: 23, bytes: 12 }][..]));
+        }
     }
 
     proptest! {
@@ -249,9 +305,9 @@ mod tests {
             batch_bytes in 1_usize..60,
             max_record in 1_usize..30,
         ) {
-            let how = Cut { header, batch_bytes, max_record };
+            let how = Cut { framing: Framing::Lines(header.clone()), batch_bytes, max_record };
             let batches = cut(&text, buffer, &how);
-            let (records, oversize, headers) = expected(&text, &how);
+            let (records, oversize, headers) = expected(&text, &how, &header);
             let got: Vec<u8> = batches.iter().flat_map(|b| b.records.to_vec()).collect();
             prop_assert_eq!(got, records);
             let got: Vec<Oversize> = batches.iter().flat_map(|b| b.oversize.clone()).collect();
