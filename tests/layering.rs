@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::support::guests::workspace;
 
 const STAGES: [&str; 7] = ["route", "fetch", "decode", "cut", "map", "deliver", "settle"];
-const LEAVES: [&str; 7] = ["account", "config", "connections", "failures", "ledger", "object", "rung"];
+const LEAVES: [&str; 9] =
+    ["account", "config", "connections", "dead_letter", "event_id", "failures", "ledger", "object", "rung"];
 
 /// Each source file of the library below `host/src`, with the name of its top module.
 fn sources() -> Vec<(String, PathBuf, String)> {

@@ -3,6 +3,7 @@
 //! | file | what it shows |
 //! |---|---|
 //! | `delivery` | the original sin and its relatives: receivers that are late, slow, gone, or break off |
+//! | `ids` | ids of events, the way back to the record, dead letters |
 //! | `input` | objects that are truncated, garbage, empty, or full of surprises |
 //! | `sandbox` | mappings that trap, loop, eat memory, or miscount |
 //! | `s3` | listings, resumed bodies, objects that change, errors of the server |
@@ -17,6 +18,7 @@ mod cases;
 mod cli;
 mod config;
 mod delivery;
+mod ids;
 mod input;
 mod layering;
 mod memory;

@@ -23,6 +23,19 @@ pub struct Ledger {
     pub bytes: Bytes,
     /// Lines that belong to the format, and are no records.
     pub header_lines: u64,
+    /// Rejected records, by what became of their dead letters; all 0 if none are wanted.
+    pub dead_letters: DeadLetters,
+}
+
+/// Dead letters, by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DeadLetters {
+    /// Handed to where they go.
+    pub sent: u64,
+    /// Known to be there.
+    pub confirmed: u64,
+    /// Not written; their objects are not settled.
+    pub failed: u64,
 }
 
 /// Records, by their fate.
@@ -72,6 +85,7 @@ impl Ledger {
         let records = &self.records;
         records.encountered == records.mapped + records.rejected + records.dropped + records.abandoned
             && self.events.sent == self.events.confirmed + self.events.failed
+            && self.dead_letters.sent == self.dead_letters.confirmed + self.dead_letters.failed
     }
 
     /// Books what became of the events.
@@ -85,6 +99,12 @@ impl Ledger {
             resent: delivered.resent,
         };
         self.bytes.sent = delivered.bytes;
+    }
+
+    /// Books what became of the dead letters.
+    pub fn book_dead_letters(&mut self, delivered: &Delivered) {
+        self.dead_letters =
+            DeadLetters { sent: delivered.sent, confirmed: delivered.confirmed_total(), failed: delivered.failed };
     }
 }
 
@@ -106,6 +126,9 @@ impl AddAssign<&Ledger> for Ledger {
         self.bytes.decoded += other.bytes.decoded;
         self.bytes.sent += other.bytes.sent;
         self.header_lines += other.header_lines;
+        self.dead_letters.sent += other.dead_letters.sent;
+        self.dead_letters.confirmed += other.dead_letters.confirmed;
+        self.dead_letters.failed += other.dead_letters.failed;
     }
 }
 

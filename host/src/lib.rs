@@ -39,6 +39,8 @@
 //! - [`account`]: what became of an object's events: tickets that are owed an answer.
 //! - [`config`]: `elbow.toml` and the environment.
 //! - [`connections`]: connections, counted by their ends.
+//! - [`dead_letter`]: a rejected record, as a line of JSON.
+//! - [`event_id`]: ids that are the same in a replay.
 //! - [`failures`]: failures, counted, with the last few in words.
 //! - [`ledger`]: the books, and when they balance.
 //! - [`object`]: what is known of an object.
@@ -49,8 +51,10 @@ pub mod account;
 pub mod config;
 pub mod connections;
 pub mod cut;
+pub mod dead_letter;
 pub mod decode;
 pub mod deliver;
+pub mod event_id;
 pub mod failures;
 pub mod fetch;
 pub mod ledger;

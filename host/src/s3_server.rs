@@ -51,6 +51,18 @@ impl Store {
         self.lock().entry(bucket.into()).or_default().insert(key.into(), stored);
     }
 
+    /// The bytes of an object.
+    pub fn get(&self, bucket: &str, key: &str) -> Option<Bytes> {
+        self.lock().get(bucket)?.get(key).map(|stored| stored.bytes.clone())
+    }
+
+    /// The keys that begin with this.
+    pub fn list(&self, bucket: &str, prefix: &str) -> Vec<String> {
+        let buckets = self.lock();
+        let keys = buckets.get(bucket).into_iter().flat_map(|bucket| bucket.keys());
+        keys.filter(|key| key.starts_with(prefix)).cloned().collect()
+    }
+
     /// The service that answers for this store, to be served by hyper.
     pub fn service(&self) -> S3Service {
         let mut service = S3ServiceBuilder::new(self.clone());

@@ -40,14 +40,19 @@ impl Elbow {
         Self { folder, command }
     }
 
-    /// `elbow forward`, with a summary in a file.
+    /// `elbow forward`, with a summary in a file, and events as the mapping has made them.
     pub(crate) fn forward() -> Self {
+        Self::forward_with_ids().args(["--event-id", ""])
+    }
+
+    /// `elbow forward` as it is, with a summary in a file.
+    pub(crate) fn forward_with_ids() -> Self {
         Self::new("forward").args(["--summary", "summary.json"])
     }
 
-    /// `elbow forward` of one file to a receiver, with events in the style `flat`.
+    /// `elbow forward` to a receiver, with events in the style `flat`.
     pub(crate) fn forward_to(address: std::net::SocketAddr) -> Self {
-        Self::forward().args(["--set", "style=flat", "--to", &format!("tcp://{address}")])
+        Self::forward_with_ids().args(["--set", "style=flat", "--to", &format!("tcp://{address}")])
     }
 
     pub(crate) fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {

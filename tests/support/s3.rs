@@ -63,8 +63,17 @@ impl S3 {
 
     /// `elbow forward` with this server, events in the style `flat` on standard output.
     pub(crate) fn forward(&self) -> Elbow {
-        Elbow::forward()
-            .args(["--set", "style=flat"])
+        self.forward_with_ids().args(["--event-id", ""])
+    }
+
+    /// The same, and each event has its id.
+    pub(crate) fn forward_with_ids(&self) -> Elbow {
+        self.command("forward").args(["--set", "style=flat", "--summary", "summary.json"])
+    }
+
+    /// A command with this server.
+    pub(crate) fn command(&self, subcommand: &str) -> Elbow {
+        Elbow::new(subcommand)
             .env("AWS_ENDPOINT_URL", &format!("http://{}", self.address))
             .env("AWS_REGION", "eu-central-1")
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use clap::ValueEnum;
-use elbow::config::{BUILTIN_MAPPING, Config, DestinationConfig, MappingConfig, Url};
+use elbow::config::{Config, DestinationConfig, Url};
 use elbow::fetch::{Fetcher, Uri};
 use elbow::pipeline::Pipeline;
 use elbow::rung::Rung;
 use elbow::settle::Summary;
-use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
+use super::config::ConfigArgs;
 use super::terminal::Terminal;
 
 /// Forward objects to a destination, and say what became of every line.
@@ -39,17 +39,8 @@ pub(crate) struct Args {
     #[arg(value_name = "URI", required = true)]
     uris: Vec<Uri>,
 
-    /// The config file: destinations, mappings, routes and limits
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-
-    /// The mapping for all objects: a name from the config, `aws`, or the file of a component (`orders.wasm`)
-    #[arg(long, value_name = "NAME")]
-    mapping: Option<String>,
-
-    /// A setting of the mapping, as `style=flat`; the value is read as JSON, and if it is none, taken as text
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_setting)]
-    settings: Vec<(String, Value)>,
+    #[command(flatten)]
+    config: ConfigArgs,
 
     /// The destination for all objects: tcp://host:port, stdout:, or file:PATH (which is appended to)
     #[arg(long, value_name = "URL")]
@@ -58,6 +49,10 @@ pub(crate) struct Args {
     /// How far each event is followed before it counts as delivered
     #[arg(long, value_name = "RUNG")]
     confirm: Option<RungArg>,
+
+    /// The field that each event carries its id in, the same in every replay; empty for none [default: event.id]
+    #[arg(long, value_name = "FIELD")]
+    event_id: Option<String>,
 
     /// Where the summary goes, as JSON; without this, to standard error
     #[arg(long, value_name = "FILE")]
@@ -88,20 +83,10 @@ impl From<RungArg> for Rung {
     }
 }
 
-fn parse_setting(text: &str) -> Result<(String, Value)> {
-    let (key, value) = text.split_once('=').context("expected KEY=VALUE, as `style=flat`")?;
-    ensure!(!key.is_empty(), "expected KEY=VALUE, as `style=flat`");
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
-    Ok((key.into(), value))
-}
-
 pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Outcome> {
     let config = configured(&args)?;
     let fetcher = Fetcher::new(config.limits.read_timeout);
-    let pipeline = Pipeline::new(config, fetcher).await.with_context(|| match &args.config {
-        Some(path) => path.display().to_string(),
-        None => "command line".into(),
-    })?;
+    let pipeline = Pipeline::new(config, fetcher).await.with_context(|| args.config.name())?;
     let stop = stop_on_signal()?;
     let showing = terminal.show(pipeline.progress());
     let summary = pipeline.run(args.uris, stop).await;
@@ -122,22 +107,7 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Outcome> {
 
 /// The config file, with what the command line overrides.
 fn configured(args: &Args) -> Result<Config> {
-    let mut config = match &args.config {
-        Some(path) => Config::load(path)?,
-        None => Config::from_environment()?,
-    };
-    if let Some(name) = &args.mapping {
-        choose_mapping(&mut config, name)?;
-    }
-    if !args.settings.is_empty() {
-        let mut mappings = config.mappings.values_mut();
-        let (Some(mapping), None) = (mappings.next(), mappings.next()) else {
-            bail!("--set is for one mapping, and the config has several: name it with --mapping");
-        };
-        for (key, value) in &args.settings {
-            mapping.settings.insert(key.clone(), value.clone());
-        }
-    }
+    let mut config = args.config.load()?;
     let to = args.to.clone().or_else(|| config.destinations.is_empty().then_some(Url::Stdout));
     if let Some(url) = to {
         config.destinations = BTreeMap::from([("to".into(), DestinationConfig::new(url))]);
@@ -147,28 +117,12 @@ fn configured(args: &Args) -> Result<Config> {
         if let Some(rung) = args.confirm {
             destination.set_confirm(rung.into());
         }
+        if let Some(field) = &args.event_id {
+            destination.event_id.clone_from(field);
+        }
         destination.validate().with_context(|| format!("destination `{name}`"))?;
     }
     Ok(config)
-}
-
-/// Leaves one mapping in the config, for all routes.
-fn choose_mapping(config: &mut Config, name: &str) -> Result<()> {
-    let chosen = match config.mappings.remove(name) {
-        Some(mapping) => mapping,
-        None if name == BUILTIN_MAPPING => MappingConfig::default(),
-        None if name.ends_with(".wasm") => MappingConfig { component: Some(name.into()), ..MappingConfig::default() },
-        None => {
-            let known: Vec<String> = config.mappings.keys().map(|name| format!("`{name}`")).collect();
-            bail!(
-                "--mapping {name}: no such mapping; there are {}, and a component's file ends in `.wasm`",
-                known.join(", ")
-            );
-        }
-    };
-    config.mappings = BTreeMap::from([(name.into(), chosen)]);
-    config.routes.iter_mut().for_each(|route| route.mapping = None);
-    Ok(())
 }
 
 /// The first SIGINT or SIGTERM stops reading and drains what is under way; the second stops at once.

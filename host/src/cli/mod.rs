@@ -7,8 +7,10 @@
 //! | 2 | wrong usage or configuration: nothing was begun |
 
 mod check;
+mod config;
 #[cfg(feature = "demo")]
 mod demo;
+mod explain;
 mod forward;
 mod sink;
 pub(crate) mod terminal;
@@ -35,6 +37,7 @@ pub(crate) struct Args {
 enum Command {
     Forward(forward::Args),
     Check(check::Args),
+    Explain(explain::Args),
     Sink(sink::Args),
     #[cfg(feature = "demo")]
     Demo(demo::Args),
@@ -53,6 +56,7 @@ pub(crate) async fn run(args: Args, terminal: Terminal) -> ExitCode {
     let outcome = match args.command {
         Command::Forward(args) => forward::run(args, &terminal).await,
         Command::Check(args) => check::run(args).await,
+        Command::Explain(args) => explain::run(args).await,
         Command::Sink(args) => sink::run(args).await,
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args).await,

@@ -58,7 +58,7 @@ impl Terminal {
 
 fn message(progress: &Progress) -> String {
     format!(
-        "{} of {} objects  {} records  {}",
+        "{} of {} objects read  {} records  {}",
         HumanCount(progress.objects_read.load(Relaxed)),
         HumanCount(progress.objects.load(Relaxed)),
         HumanCount(progress.records.load(Relaxed)),

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 
 pub use pattern::Pattern;
-pub use units::{Endpoint, Url};
+pub use units::{DeadLettersTo, Endpoint, Url};
 
 use crate::rung::Rung;
 
@@ -35,8 +35,18 @@ pub struct Config {
     pub mappings: BTreeMap<String, MappingConfig>,
     /// Which object goes through which mapping to which destination; the first that fits counts.
     pub routes: Vec<RouteConfig>,
+    /// What becomes of rejected records, beside being counted.
+    pub dead_letters: DeadLettersConfig,
     /// Bounds and deadlines of the process.
     pub limits: Limits,
+}
+
+/// What becomes of rejected records.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct DeadLettersConfig {
+    /// Where they go.
+    pub to: DeadLettersTo,
 }
 
 /// A destination.
@@ -67,6 +77,8 @@ pub struct DestinationConfig {
     pub rotate_age: Duration,
     /// The most bytes that are kept because they are not confirmed.
     pub max_unconfirmed: u64,
+    /// The field that each event carries its id in; empty for none.
+    pub event_id: String,
 }
 
 /// A destination as it is written, before the defaults that depend on its kind.
@@ -94,6 +106,8 @@ struct DestinationFile {
     rotate_age: Duration,
     #[serde(default = "defaults::max_unconfirmed", deserialize_with = "units::bytes")]
     max_unconfirmed: u64,
+    #[serde(default = "defaults::event_id")]
+    event_id: String,
 }
 
 mod defaults {
@@ -127,6 +141,9 @@ mod defaults {
     pub(super) fn max_unconfirmed() -> u64 {
         24 << 20
     }
+    pub(super) fn event_id() -> String {
+        "event.id".into()
+    }
 }
 
 impl From<DestinationFile> for DestinationConfig {
@@ -146,6 +163,7 @@ impl From<DestinationFile> for DestinationConfig {
             rotate_bytes: file.rotate_bytes,
             rotate_age: file.rotate_age,
             max_unconfirmed: file.max_unconfirmed,
+            event_id: file.event_id,
         }
     }
 }
@@ -176,6 +194,7 @@ impl DestinationConfig {
             rotate_bytes: defaults::rotate_bytes(),
             rotate_age: defaults::rotate_age(),
             max_unconfirmed: defaults::max_unconfirmed(),
+            event_id: defaults::event_id(),
         }
         .into()
     }
@@ -305,6 +324,9 @@ impl Config {
         let variables = std::env::vars().collect();
         let mut config = Self::parse(&name, &text, &variables)?;
         let folder = path.parent().unwrap_or(Path::new(""));
+        if let DeadLettersTo::File(path) = &mut config.dead_letters.to {
+            *path = folder.join(&path);
+        }
         for mapping in config.mappings.values_mut() {
             mapping.component = mapping.component.take().map(|component| folder.join(component));
         }

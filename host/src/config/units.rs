@@ -65,6 +65,52 @@ impl FromStr for Url {
     }
 }
 
+/// Where dead letters go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DeadLettersTo {
+    /// Nowhere: rejected records are counted.
+    #[default]
+    None,
+    /// To the destination of the object's events.
+    SameDestination,
+    /// To a file, which is appended to.
+    File(PathBuf),
+    /// To objects in S3.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// What the keys begin with: empty, or with a slash at its end.
+        prefix: String,
+    },
+}
+
+impl FromStr for DeadLettersTo {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        const EXPECTED: &str = "expected `none`, `same-destination`, `file:PATH` or `s3://bucket/prefix/`";
+        if let Some((bucket, prefix)) = text.strip_prefix("s3://").and_then(|location| location.split_once('/')) {
+            if bucket.is_empty() || !(prefix.is_empty() || prefix.ends_with('/')) {
+                bail!("`{text}`: {EXPECTED}");
+            }
+            return Ok(Self::S3 { bucket: bucket.into(), prefix: prefix.into() });
+        }
+        match (text, text.strip_prefix("file:")) {
+            ("none", _) => Ok(Self::None),
+            ("same-destination", _) => Ok(Self::SameDestination),
+            (_, Some(path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            _ => bail!("`{text}`: {EXPECTED}"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for DeadLettersTo {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        text.parse().map_err(|error| D::Error::custom(format!("{error:#}")))
+    }
+}
+
 impl FromStr for Endpoint {
     type Err = anyhow::Error;
 

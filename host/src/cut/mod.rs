@@ -54,8 +54,8 @@ pub struct Cut {
 pub struct Batch {
     /// The records, each followed by a newline.
     pub records: Bytes,
-    /// How many they are.
-    pub count: u32,
+    /// Where each begins in the text.
+    pub offsets: Vec<u64>,
     /// Records over the cap, which are not among them.
     pub oversize: Vec<Oversize>,
     /// Lines that are no records.
@@ -106,7 +106,7 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
         let mut records = BytesMut::with_capacity(self.cut.batch_bytes + (self.cut.batch_bytes >> 3));
         let mut batch = Batch::default();
         while records.len() < self.cut.batch_bytes {
-            let has_some = batch.count > 0 || !batch.oversize.is_empty();
+            let has_some = !batch.offsets.is_empty() || !batch.oversize.is_empty();
             let step = self.step(&mut records, &mut batch);
             let goes_on = match has_some {
                 true => match timeout(LINGER, step).await {
@@ -120,7 +120,7 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
             }
         }
         batch.records = records.freeze();
-        let is_empty = batch.count == 0 && batch.oversize.is_empty() && batch.header_lines == 0;
+        let is_empty = batch.offsets.is_empty() && batch.oversize.is_empty() && batch.header_lines == 0;
         Ok((!is_empty).then_some(batch))
     }
 
@@ -162,7 +162,10 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
             _ => &[],
         };
         if !lines.is_empty() {
-            batch.count += memchr::memchr_iter(b'\n', lines).count() as u32;
+            batch.offsets.push(self.offset);
+            batch.offsets.extend(memchr::memchr_iter(b'\n', lines).map(|newline| self.offset + newline as u64 + 1));
+            // The last newline ends the last line, and begins none.
+            batch.offsets.pop();
             records.put_slice(lines);
             let taken = lines.len();
             self.text.consume(taken);
@@ -186,14 +189,15 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
         let is_first = std::mem::take(&mut self.at_first_line);
         let bytes = std::mem::take(&mut self.partial_bytes);
         let line = self.partial.split();
+        let offset = self.offset - bytes_since - bytes;
         if bytes > self.cut.max_record as u64 {
-            batch.oversize.push(Oversize { offset: self.offset - bytes_since - bytes, bytes });
+            batch.oversize.push(Oversize { offset, bytes });
         } else if self.is_header(&line, is_first) {
             batch.header_lines += 1;
         } else {
             records.put_slice(&line);
             records.put_u8(b'\n');
-            batch.count += 1;
+            batch.offsets.push(offset);
         }
     }
 
@@ -292,7 +296,10 @@ mod tests {
             let batches = cut(text, buffer, &how);
             assert_eq!(batches.len(), 1);
             assert_eq!(batches[0].records, &b"{\"a\": 1}\n[2]\n"[..]);
-            assert_eq!((batches[0].count, &batches[0].oversize[..]), (2, &[Oversize { offset: 23, bytes: 12 }][..]));
+            assert_eq!(
+                (&batches[0].offsets[..], &batches[0].oversize[..]),
+                (&[13, 37][..], &[Oversize { offset: 23, bytes: 12 }][..])
+            );
         }
     }
 
@@ -314,7 +321,11 @@ mod tests {
             prop_assert_eq!(got, oversize);
             prop_assert_eq!(batches.iter().map(|b| b.header_lines).sum::<u64>(), headers);
             for batch in &batches {
-                prop_assert_eq!(batch.count as usize, batch.records.iter().filter(|b| **b == b'\n').count());
+                prop_assert_eq!(batch.offsets.len(), batch.records.iter().filter(|b| **b == b'\n').count());
+                for (record, offset) in batch.records.split(|b| *b == b'\n').zip(&batch.offsets) {
+                    prop_assert!(text[*offset as usize..].starts_with(record));
+                    prop_assert!(*offset == 0 || text[*offset as usize - 1] == b'\n');
+                }
                 prop_assert!(batch.records.len() < batch_bytes + max_record + 1);
             }
         }

@@ -33,7 +33,12 @@ use crate::config::{DestinationConfig, Url};
 use counters::DeliveryReport;
 
 /// Where events go.
-pub enum Destination {
+pub struct Destination {
+    event_id: String,
+    kind: Kind,
+}
+
+enum Kind {
     /// A pool of TCP connections.
     Tcp(tcp::Tcp),
     /// A file, or standard output.
@@ -43,11 +48,17 @@ pub enum Destination {
 impl Destination {
     /// Opens a destination. Files are opened now; connections when they are needed. Must be called within a runtime.
     pub async fn open(config: &DestinationConfig) -> Result<Self> {
-        Ok(match &config.url {
-            Url::Tcp(endpoint) => Self::Tcp(tcp::Tcp::new(endpoint, config)?),
-            Url::Stdout => Self::File(Box::new(file::File::stdout())),
-            Url::File(path) => Self::File(Box::new(file::File::append(path).await?)),
-        })
+        let kind = match &config.url {
+            Url::Tcp(endpoint) => Kind::Tcp(tcp::Tcp::new(endpoint, config)?),
+            Url::Stdout => Kind::File(Box::new(file::File::stdout())),
+            Url::File(path) => Kind::File(Box::new(file::File::append(path).await?)),
+        };
+        Ok(Self { event_id: config.event_id.clone(), kind })
+    }
+
+    /// The field that events carry their id in; empty if they carry none.
+    pub fn event_id(&self) -> &str {
+        &self.event_id
     }
 
     /// Sends a batch: whole events, each ended by a newline. Returns when the batch is written and waits to be confirmed,
@@ -55,18 +66,18 @@ impl Destination {
     ///
     /// Dropping the future fails the ticket; a connection in the middle of the batch is closed.
     pub async fn send(&self, ndjson: Bytes, ticket: Ticket) {
-        match self {
-            Self::Tcp(tcp) => tcp.send(ndjson, ticket).await,
-            Self::File(file) => file.send(ndjson, ticket).await,
+        match &self.kind {
+            Kind::Tcp(tcp) => tcp.send(ndjson, ticket).await,
+            Kind::File(file) => file.send(ndjson, ticket).await,
         }
     }
 
     /// Gets what is unconfirmed confirmed, and closes. After the deadline, what is left fails. Each ticket has its answer
     /// when this returns, and nothing can be sent any more.
     pub async fn drain(&self, deadline: Duration) {
-        match self {
-            Self::Tcp(tcp) => tcp.drain(deadline).await,
-            Self::File(file) => file.drain().await,
+        match &self.kind {
+            Kind::Tcp(tcp) => tcp.drain(deadline).await,
+            Kind::File(file) => file.drain().await,
         }
     }
 
@@ -86,9 +97,9 @@ impl Destination {
 
     /// The counters as they are now.
     pub fn report(&self) -> DeliveryReport {
-        match self {
-            Self::Tcp(tcp) => tcp.report(),
-            Self::File(file) => file.report(),
+        match &self.kind {
+            Kind::Tcp(tcp) => tcp.report(),
+            Kind::File(file) => file.report(),
         }
     }
 }

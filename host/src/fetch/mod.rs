@@ -93,6 +93,11 @@ impl Fetcher {
         self.s3.get_or_init(S3::from_environment).await
     }
 
+    /// Writes an object.
+    pub async fn put(&self, bucket: &str, key: &str, bytes: Vec<u8>) -> Result<()> {
+        self.s3().await.put(bucket, key, bytes).await
+    }
+
     /// The objects that a URI names.
     pub async fn list(&self, uri: Uri) -> Listing {
         match uri {

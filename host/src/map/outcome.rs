@@ -13,8 +13,8 @@ use super::state::shortened;
 pub struct Mapped {
     /// The events, each ended by a newline.
     pub ndjson: Bytes,
-    /// How many they are.
-    pub events: u64,
+    /// For each event the index of the record that it came from, within the batch.
+    pub event_records: Vec<u32>,
     /// How many records became events.
     pub mapped: u64,
     /// How many records were left out on purpose.
@@ -52,13 +52,7 @@ pub(super) fn check(outcome: Outcome, records: u32, bytes: usize, output_ratio: 
         rejects.len()
     );
     let rejects = rejects.into_iter().map(|reject| Rejected { index: reject.index, reason: shortened(&reject.reason) });
-    Ok(Mapped {
-        ndjson: events.into(),
-        events: event_records.len() as u64,
-        mapped,
-        dropped: u64::from(dropped),
-        rejects: rejects.collect(),
-    })
+    Ok(Mapped { ndjson: events.into(), event_records, mapped, dropped: u64::from(dropped), rejects: rejects.collect() })
 }
 
 /// Never falling, within the batch. Answers how many records have an event.
@@ -126,7 +120,7 @@ mod tests {
     #[test]
     fn an_outcome_that_adds_up_is_taken() {
         let mapped = check(outcome("{}\n{}\n{}\n", &[0, 0, 3], &[1], 1), 4, 40, 32).unwrap();
-        assert_eq!((mapped.events, mapped.mapped, mapped.dropped), (3, 2, 1));
+        assert_eq!((&mapped.event_records[..], mapped.mapped, mapped.dropped), (&[0, 0, 3][..], 2, 1));
         assert_eq!(mapped.rejects[0].index, 1);
     }
 

@@ -18,12 +18,25 @@ use super::{Blueprint, Mapping, ObjectFacts, Plan};
 /// How many batches wait on each side of the guest.
 const QUEUE: usize = 2;
 
-/// Whole records, and how many they are.
+/// Whole records.
+#[derive(Clone)]
 pub struct Records {
     /// Each followed by a newline.
     pub bytes: Bytes,
-    /// How many.
-    pub count: u32,
+    /// Where each begins in the object's text.
+    pub offsets: Vec<u64>,
+}
+
+impl Records {
+    /// The records, each without its newline.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.bytes.split(|byte| *byte == b'\n').take(self.offsets.len())
+    }
+
+    /// How many they are.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.offsets.len()).unwrap_or(u32::MAX)
+    }
 }
 
 /// Puts batches into a session. Dropping it ends the session, after what it was given.
@@ -41,7 +54,7 @@ impl Feed {
 pub struct SessionEnded;
 
 /// Takes what became of the batches out of a session, in their order. Dropping it ends the session at the next batch.
-pub struct Yield(mpsc::Receiver<Result<Mapped, Broken>>);
+pub struct Yield(mpsc::Receiver<Result<(Records, Mapped), Broken>>);
 
 /// A session that has ended before its time.
 pub struct Broken {
@@ -52,8 +65,8 @@ pub struct Broken {
 }
 
 impl Yield {
-    /// What became of the next batch; `None` after the last. After an error nothing follows.
-    pub async fn next(&mut self) -> Option<Result<Mapped, Broken>> {
+    /// The next batch and what became of it; `None` after the last. After an error nothing follows.
+    pub async fn next(&mut self) -> Option<Result<(Records, Mapped), Broken>> {
         self.0.recv().await
     }
 }
@@ -77,7 +90,7 @@ fn run(
     object: &ObjectFacts,
     planned: oneshot::Sender<Result<Plan>>,
     mut batches: mpsc::Receiver<Records>,
-    results: &mpsc::Sender<Result<Mapped, Broken>>,
+    results: &mpsc::Sender<Result<(Records, Mapped), Broken>>,
 ) {
     let runtime = match guest::runtime() {
         Ok(runtime) => runtime,
@@ -91,17 +104,16 @@ fn run(
             Err(error) => return drop(planned.send(Err(error))),
         }
         while let Some(batch) = batches.recv().await {
-            let count = batch.count;
-            let mapped = session.map(batch).await.map_err(|error| {
+            let mapped = session.map(&batch).await.map_err(|error| {
                 // Nothing comes in from here on, so that all that has come in can be counted.
                 batches.close();
-                let mut abandoned = u64::from(count);
+                let mut abandoned = u64::from(batch.count());
                 while let Ok(waiting) = batches.try_recv() {
-                    abandoned += u64::from(waiting.count);
+                    abandoned += u64::from(waiting.count());
                 }
                 Broken { error, abandoned }
             });
-            if results.send(mapped).await.is_err() {
+            if results.send(mapped.map(|mapped| (batch, mapped))).await.is_err() {
                 break;
             }
         }
@@ -127,14 +139,14 @@ impl Session<'_> {
     }
 
     /// Maps a batch, halving it for as long as the guest fails on it.
-    async fn map(&mut self, batch: Records) -> Result<Mapped> {
+    async fn map(&mut self, batch: &Records) -> Result<Mapped> {
         let mut whole = WholeBatch::default();
         // Pieces of the batch that are still to be mapped, the next one last.
-        let mut pieces = vec![batch];
+        let mut pieces = vec![batch.clone()];
         while let Some(piece) = pieces.pop() {
             let error = match self.try_map(&piece).await {
                 Ok(mapped) => {
-                    whole.add(mapped, piece.count);
+                    whole.add(mapped, piece.count());
                     continue;
                 }
                 Err(error) => error,
@@ -145,7 +157,7 @@ impl Session<'_> {
                 let allowed = self.blueprint.limits.failures;
                 return Err(error.context(format!("the mapping failed more than {allowed} times (`failures`)")));
             }
-            if piece.count <= 1 {
+            if piece.count() <= 1 {
                 whole.reject(format!("{error:#}"));
             } else {
                 let (first, second) = halves(piece);
@@ -160,7 +172,7 @@ impl Session<'_> {
             self.start().await?;
         }
         let guest = self.guest.as_mut().expect("it has just been started");
-        guest.map(&records.bytes, records.count).await
+        guest.map(&records.bytes, records.count()).await
     }
 }
 
@@ -176,10 +188,10 @@ struct WholeBatch {
 impl WholeBatch {
     fn add(&mut self, piece: Mapped, count: u32) {
         self.parts.push(piece.ndjson);
-        self.mapped.events += piece.events;
+        let first = self.next;
+        self.mapped.event_records.extend(piece.event_records.into_iter().map(|record| first + record));
         self.mapped.mapped += piece.mapped;
         self.mapped.dropped += piece.dropped;
-        let first = self.next;
         let rejects = piece.rejects.into_iter();
         self.mapped.rejects.extend(rejects.map(|reject| Rejected { index: first + reject.index, ..reject }));
         self.next += count;
@@ -202,11 +214,12 @@ impl WholeBatch {
 
 /// Cuts a piece of at least two records in the middle.
 fn halves(records: Records) -> (Records, Records) {
-    let Records { bytes, count } = records;
-    let first = count / 2;
-    let last_newline = memchr::memchr_iter(b'\n', &bytes).nth(first as usize - 1);
+    let Records { bytes, mut offsets } = records;
+    let first = offsets.len() / 2;
+    let last_newline = memchr::memchr_iter(b'\n', &bytes).nth(first - 1);
     let at = last_newline.map_or(bytes.len(), |newline| newline + 1);
-    (Records { bytes: bytes.slice(..at), count: first }, Records { bytes: bytes.slice(at..), count: count - first })
+    let rest = offsets.split_off(first);
+    (Records { bytes: bytes.slice(..at), offsets }, Records { bytes: bytes.slice(at..), offsets: rest })
 }
 
 #[cfg(test)]
@@ -215,8 +228,9 @@ mod tests {
 
     #[test]
     fn halves_hold_the_same_records() {
-        let (first, second) = halves(Records { bytes: Bytes::from_static(b"a\n\nccc\nd\n"), count: 4 });
-        assert_eq!((&first.bytes[..], first.count), (&b"a\n\n"[..], 2));
-        assert_eq!((&second.bytes[..], second.count), (&b"ccc\nd\n"[..], 2));
+        let records = Records { bytes: Bytes::from_static(b"a\n\nccc\nd\n"), offsets: vec![0, 2, 3, 7] };
+        let (first, second) = halves(records);
+        assert_eq!((&first.bytes[..], &first.offsets[..]), (&b"a\n\n"[..], &[0, 2][..]));
+        assert_eq!((&second.bytes[..], &second.offsets[..]), (&b"ccc\nd\n"[..], &[3, 7][..]));
     }
 }

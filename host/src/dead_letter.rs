@@ -1,0 +1,76 @@
+//! A dead letter: a record that could not be mapped, with its place and the reason, as one line of JSON.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+/// The tag by which a receiver tells dead letters from events.
+pub const TAG: &str = "elbow-dead-letter";
+
+/// A rejected record.
+pub struct DeadLetter<'a> {
+    /// `s3://bucket/key`, the path, or `-`.
+    pub object: &'a str,
+    /// The id, and the field that it goes into.
+    pub id: Option<(&'a str, String)>,
+    /// Where the record begins in the object's text.
+    pub begin: u64,
+    /// Where it ends, its newline not counted.
+    pub end: u64,
+    /// Why it was rejected.
+    pub reason: &'a str,
+    /// The mapping's name in the config.
+    pub mapping: &'a str,
+    /// The SHA-256 of its component.
+    pub digest: &'a str,
+    /// The record; `None` if it was too long to be kept.
+    pub record: Option<&'a [u8]>,
+}
+
+impl DeadLetter<'_> {
+    /// One line, ended by a newline.
+    pub fn to_line(&self) -> String {
+        let mut about = json!({
+            "object": self.object,
+            "bytes": { "begin": self.begin, "end": self.end },
+            "reason": self.reason,
+            "mapping": { "name": self.mapping, "sha256": self.digest },
+        });
+        let record = self.record.map(|record| match std::str::from_utf8(record) {
+            Ok(text) => ("record", Value::from(text)),
+            // As it is: a receiver can have every byte of it back.
+            Err(_) => ("record_base64", Value::from(STANDARD.encode(record))),
+        });
+        if let Some((name, record)) = record {
+            about[name] = record;
+        }
+        let mut line = Map::from_iter([("tags".to_owned(), json!([TAG])), ("elbow".to_owned(), about)]);
+        if let Some((field, id)) = &self.id {
+            line.insert((*field).to_owned(), id.as_str().into());
+        }
+        format!("{}\n", Value::from(line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter<'a>(record: Option<&'a [u8]>) -> DeadLetter<'a> {
+        let id = Some(("event.id", "x-0-r".to_owned()));
+        DeadLetter { object: "s3://b/k", id, begin: 7, end: 10, reason: "why", mapping: "aws", digest: "00", record }
+    }
+
+    #[test]
+    fn every_byte_of_a_record_can_be_had_back() {
+        let line: Value = serde_json::from_str(&letter(Some(b"a\"b")).to_line()).unwrap();
+        assert_eq!(line["elbow"]["record"], "a\"b");
+        assert_eq!(line["elbow"]["bytes"], json!({ "begin": 7, "end": 10 }));
+        assert_eq!(line["event.id"], "x-0-r");
+        assert_eq!(line["tags"], json!([TAG]));
+        let line: Value = serde_json::from_str(&letter(Some(b"\xFF\0")).to_line()).unwrap();
+        assert_eq!(STANDARD.decode(line["elbow"]["record_base64"].as_str().unwrap()).unwrap(), b"\xFF\0");
+        let line: Value = serde_json::from_str(&letter(None).to_line()).unwrap();
+        assert!(line["elbow"].get("record").is_none());
+    }
+}

@@ -1,0 +1,481 @@
+//! One object's way through the stages.
+//!
+//! One half fetches, decodes and cuts, and feeds the guest's thread; the other, the [`Outlet`], delivers what comes out of
+//! it. Then the object waits, as a [`Passage`], until all that was sent has its answer.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use bytes::Bytes;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::Pipeline;
+use super::dead_letters::Mailbag;
+use crate::account::{Account, Delivered};
+use crate::cut::{Cut, Cutter, Framing, Header, Oversize, Place};
+use crate::dead_letter::DeadLetter;
+use crate::decode::decode;
+use crate::deliver::Destination;
+use crate::event_id::{EventId, ObjectHash, Stamp};
+use crate::failures::Failures;
+use crate::fetch::Stored;
+use crate::ledger::Ledger;
+use crate::map::session::{self, Feed, Records, Yield};
+use crate::map::{Framing as PlannedFraming, Header as PlannedHeader, Mapped, Mapping, ObjectFacts, Plan};
+use crate::object::Object;
+use crate::route::Goal;
+use crate::settle::{ObjectReport, Status, seconds};
+
+/// How much of an object a mapping sees before it is cut: the bound that the contract states.
+const HEAD: usize = 16 << 10;
+
+/// How long the first line waits for others to show to the mapping.
+const LINGER: Duration = Duration::from_millis(200);
+
+impl Pipeline {
+    /// Reads an object to its end, and hands its events to the destination.
+    pub(super) async fn forward(self: Arc<Self>, object: Object, stop: CancellationToken) -> Passage {
+        let mut passage = Passage::new(object);
+        let outcome = self.pass(&mut passage, &stop).await;
+        passage.error = outcome.err().map(|error| format!("{error:#}"));
+        self.progress.objects_read.fetch_add(1, Relaxed);
+        passage
+    }
+
+    async fn pass(&self, passage: &mut Passage, stop: &CancellationToken) -> Result<()> {
+        let Some(way) = self.way(&passage.object)? else {
+            passage.is_skipped = true;
+            return Ok(());
+        };
+        ensure!(!stop.is_cancelled(), "elbow was stopped before the object was read");
+        passage.mapping = Some(way.mapping.name().to_owned());
+        passage.destination = Some(way.destination_name.to_owned());
+
+        let (object, stored) = self.fetcher.open(&passage.object).await?;
+        passage.object = object;
+        passage.fetched = stored.bytes_read();
+        let (text, plan, feed, yields) = self.begin(&passage.object, stored, way.mapping, way.captures.clone()).await?;
+        let cutter = Cutter::new(text, self.cut(&plan)?);
+        passage.format = Some(plan.format);
+
+        let outlet = Outlet::new(self, &passage.object, &way, &passage.account, &passage.dead_letters);
+        let read = self.read(cutter, feed, &outlet, &mut passage.read, stop);
+        let deliver = outlet.deliver(yields, &mut passage.mapped);
+        // Both to their end: what was read before a failure is still mapped, delivered and accounted for.
+        let (read, delivered) = tokio::join!(read, deliver);
+        outlet.deliver_oversize(&passage.read.oversize).await;
+        delivered.and(read).and(outlet.result())
+    }
+
+    /// Decodes an object, and looks at its first bytes without taking them off.
+    async fn text(&self, stored: Stored) -> Result<(Vec<u8>, impl AsyncBufRead + Unpin + use<>)> {
+        let (_, mut text) = decode(stored, self.config.limits.max_decoded).await?;
+        let mut head = Vec::new();
+        while head.len() < HEAD {
+            // A whole line is enough to go on with, where a pipe has no more to give for now.
+            let part = match head.contains(&b'\n') {
+                true => match timeout(LINGER, text.fill_buf()).await {
+                    Ok(part) => part?,
+                    Err(_) => break,
+                },
+                false => text.fill_buf().await?,
+            };
+            if part.is_empty() {
+                break;
+            }
+            let part = &part[..part.len().min(HEAD - head.len())];
+            head.extend_from_slice(part);
+            let taken = part.len();
+            text.consume(taken);
+        }
+        Ok((head.clone(), io::Cursor::new(head).chain(text)))
+    }
+
+    /// Which way an object goes; `None` if it is to be skipped.
+    fn way(&self, object: &Object) -> Result<Option<Way<'_>>> {
+        let found = self
+            .routes
+            .find(object)
+            .context("no route fits the object; add one to [[routes]], with `skip = true` if it is to be left out")?;
+        let Goal::Forward { mapping, destination } = found.goal else {
+            return Ok(None);
+        };
+        let (_, mapping) = named_or_only(&self.mappings, mapping.as_deref(), "mapping")?;
+        let (destination_name, destination) = named_or_only(&self.destinations, destination.as_deref(), "destination")?;
+        Ok(Some(Way { mapping, destination_name, destination, captures: found.captures }))
+    }
+
+    /// Begins an object: decodes it, shows its first bytes to the mapping, and has that plan the cut.
+    async fn begin(
+        &self,
+        object: &Object,
+        stored: Stored,
+        mapping: &Mapping,
+        captures: Vec<(String, String)>,
+    ) -> Result<(impl AsyncBufRead + Unpin + use<>, Plan, Feed, Yield)> {
+        let (head, text) = self.text(stored).await?;
+        let begun = session::begin(mapping, facts(object, captures, head)).await;
+        let (plan, feed, yields) = begun.with_context(|| format!("mapping `{}`", mapping.name()))?;
+        Ok((text, plan, feed, yields))
+    }
+
+    /// The record of this object that begins at this offset, and the object's hash as it is now.
+    pub(super) async fn find_record(
+        &self,
+        object: &Object,
+        offset: u64,
+    ) -> Result<(Option<ObjectHash>, Option<Bytes>)> {
+        let found = self.routes.find(object).context("no route fits the object")?;
+        let Goal::Forward { mapping, .. } = found.goal else { bail!("a route says to skip the object") };
+        let (_, mapping) = named_or_only(&self.mappings, mapping.as_deref(), "mapping")?;
+        let (object, stored) = self.fetcher.open(object).await?;
+        let (text, plan, ..) = self.begin(&object, stored, mapping, found.captures).await?;
+        let mut cutter = Cutter::new(text, self.cut(&plan)?);
+        let mut record = None;
+        while let (None, Some(batch)) = (&record, cutter.next().await?) {
+            let records = Records { bytes: batch.records, offsets: batch.offsets };
+            let index = records.offsets.iter().position(|begin| *begin == offset);
+            record = index.and_then(|index| records.iter().nth(index)).map(|record| records.bytes.slice_ref(record));
+        }
+        Ok((ObjectHash::of(&object), record))
+    }
+
+    fn cut(&self, plan: &Plan) -> Result<Cut> {
+        let limits = &self.config.limits;
+        Ok(Cut {
+            framing: match (&plan.framing, &plan.header) {
+                (PlannedFraming::Lines, PlannedHeader::None) => Framing::Lines(Header::None),
+                (PlannedFraming::Lines, PlannedHeader::FirstLine) => Framing::Lines(Header::FirstLine),
+                (PlannedFraming::Lines, PlannedHeader::Prefix(prefix)) => {
+                    Framing::Lines(Header::Prefix(prefix.clone().into_bytes()))
+                }
+                (PlannedFraming::JsonArray(name), PlannedHeader::None) => Framing::Json(Place::Array(name.clone())),
+                (PlannedFraming::JsonValues, PlannedHeader::None) => Framing::Json(Place::TopLevel),
+                (PlannedFraming::JsonArray(_) | PlannedFraming::JsonValues, _) => {
+                    bail!("the mapping plans header lines for JSON, which has none")
+                }
+            },
+            batch_bytes: usize::try_from(limits.batch).unwrap_or(usize::MAX).max(1),
+            max_record: usize::try_from(limits.max_record).unwrap_or(usize::MAX).max(1),
+        })
+    }
+
+    /// The first half: cuts the text and feeds the guest, until the end of either.
+    async fn read(
+        &self,
+        mut cutter: Cutter<impl AsyncBufRead + Unpin>,
+        feed: Feed,
+        outlet: &Outlet<'_>,
+        totals: &mut ReadTotals,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        loop {
+            let next = tokio::select! {
+                next = cutter.next() => next,
+                () = stop.cancelled() => bail!("elbow was stopped before the end of the object"),
+            };
+            let decoded = cutter.offset();
+            self.progress.bytes.fetch_add(decoded - totals.decoded, Relaxed);
+            totals.decoded = decoded;
+            let Some(batch) = next? else { return Ok(()) };
+            totals.header_lines += batch.header_lines;
+            let records = Records { bytes: batch.records, offsets: batch.offsets };
+            let count = u64::from(records.count());
+            totals.records += count + batch.oversize.len() as u64;
+            self.progress.records.fetch_add(count, Relaxed);
+            for oversize in batch.oversize {
+                totals.rejects.add(oversize_reason(&oversize, self.config.limits.max_record));
+                totals.oversize.push(oversize);
+            }
+            if count > 0 && feed.send(records).await.is_err() {
+                // The other half knows why.
+                totals.abandoned += count;
+                return Ok(());
+            }
+            if outlet.has_failed() {
+                // The object has failed; reading on would be of no use.
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Where what becomes of an object goes: its events, and its dead letters.
+struct Outlet<'a> {
+    pipeline: &'a Pipeline,
+    object: String,
+    hash: Option<ObjectHash>,
+    mapping: &'a Mapping,
+    destination: &'a Destination,
+    /// Puts ids into events; `None` if they are off, or the object has no identity.
+    stamp: Option<Stamp>,
+    account: Arc<Account>,
+    dead_letters: Arc<Account>,
+}
+
+impl<'a> Outlet<'a> {
+    fn new(
+        pipeline: &'a Pipeline,
+        object: &Object,
+        way: &Way<'a>,
+        account: &Arc<Account>,
+        dead_letters: &Arc<Account>,
+    ) -> Self {
+        let hash = ObjectHash::of(object);
+        let field = way.destination.event_id();
+        Self {
+            pipeline,
+            object: object.to_string(),
+            mapping: way.mapping,
+            destination: way.destination,
+            stamp: hash.as_ref().filter(|_| !field.is_empty()).map(|hash| Stamp::new(field, hash)),
+            hash,
+            account: Arc::clone(account),
+            dead_letters: Arc::clone(dead_letters),
+        }
+    }
+
+    /// The second half: delivers what the guest makes of the batches, until the last. Once something has failed, what is
+    /// still under way is accounted for, and not sent.
+    async fn deliver(&self, mut yields: Yield, totals: &mut MappedTotals) -> Result<()> {
+        let mut mailbag = self.mailbag("");
+        while let Some(yielded) = yields.next().await {
+            let (records, mapped) = yielded.map_err(|broken| {
+                totals.abandoned = broken.abandoned;
+                broken.error
+            })?;
+            totals.add(&mapped);
+            self.deliver_events(&records, &mapped).await;
+            if self.pipeline.dead_letters.are_wanted() && !mapped.rejects.is_empty() {
+                let lines: Vec<&[u8]> = records.iter().collect();
+                for reject in &mapped.rejects {
+                    let index = reject.index as usize;
+                    let record = lines[index];
+                    let begin = records.offsets[index];
+                    let letter = self.dead_letter(begin, record.len() as u64, &reject.reason, Some(record));
+                    mailbag.add(&letter).await;
+                }
+                mailbag.end_batch().await;
+            }
+        }
+        mailbag.finish().await;
+        Ok(())
+    }
+
+    async fn deliver_events(&self, records: &Records, mapped: &Mapped) {
+        let events = mapped.event_records.len() as u64;
+        if events == 0 {
+            return;
+        }
+        let ndjson = match &self.stamp {
+            Some(stamp) => stamp.put(&mapped.ndjson, &mapped.event_records, &records.offsets),
+            None => mapped.ndjson.clone(),
+        };
+        let failure = self.account.failure();
+        let ticket = self.account.open(events, ndjson.len() as u64);
+        match failure {
+            Some(failure) => ticket.fail(failure),
+            None => self.destination.send(ndjson, ticket).await,
+        }
+    }
+
+    /// Records over the cap are not kept, so that their dead letters say only where they were.
+    async fn deliver_oversize(&self, oversize: &[Oversize]) {
+        let mut mailbag = self.mailbag("oversize-");
+        if self.pipeline.dead_letters.are_wanted() {
+            for record in oversize {
+                let reason = oversize_reason(record, self.pipeline.config.limits.max_record);
+                mailbag.add(&self.dead_letter(record.offset, record.bytes, &reason, None)).await;
+            }
+        }
+        mailbag.finish().await;
+    }
+
+    fn mailbag(&self, kind: &str) -> Mailbag<'_> {
+        let name = self.hash.as_ref().map_or_else(|| "stdin".to_owned(), ObjectHash::to_string);
+        let letters = &self.pipeline.dead_letters;
+        Mailbag::new(letters, &self.pipeline.fetcher, self.destination, &self.dead_letters, format!("{kind}{name}"))
+    }
+
+    fn dead_letter(&self, begin: u64, bytes: u64, reason: &str, record: Option<&[u8]>) -> String {
+        let field = self.destination.event_id();
+        let id = self.hash.clone().map(|object| EventId { object, offset: begin, index: None });
+        DeadLetter {
+            object: &self.object,
+            id: id.filter(|_| !field.is_empty()).map(|id| (field, id.to_string())),
+            begin,
+            end: begin + bytes,
+            reason,
+            mapping: self.mapping.name(),
+            digest: self.mapping.digest(),
+            record,
+        }
+        .to_line()
+    }
+
+    fn has_failed(&self) -> bool {
+        self.account.failure().is_some() || self.dead_letters.failure().is_some()
+    }
+
+    /// Whether all that was sent until now has gone well.
+    fn result(&self) -> Result<()> {
+        let failure = undelivered(&self.account.delivered()).or_else(|| unwritten(&self.dead_letters.delivered()));
+        failure.map_or(Ok(()), |failure| Err(anyhow!(failure)))
+    }
+}
+
+/// Where an object goes.
+pub(super) struct Way<'a> {
+    pub(super) mapping: &'a Mapping,
+    destination_name: &'a str,
+    pub(super) destination: &'a Destination,
+    captures: Vec<(String, String)>,
+}
+
+fn named_or_only<'a, T>(all: &'a BTreeMap<String, T>, name: Option<&str>, kind: &str) -> Result<(&'a str, &'a T)> {
+    let found = match name {
+        Some(name) => all.get_key_value(name),
+        None if all.len() == 1 => all.first_key_value(),
+        None => {
+            bail!("there are {} {kind}s, and the route does not say which: add `{kind} = \"NAME\"` to it", all.len())
+        }
+    };
+    found
+        .map(|(name, value)| (name.as_str(), value))
+        .with_context(|| format!("{kind} `{}` is not defined", name.unwrap_or_default()))
+}
+
+fn facts(object: &Object, captures: Vec<(String, String)>, head: Vec<u8>) -> ObjectFacts {
+    ObjectFacts {
+        id: object.to_string(),
+        bucket: object.bucket.clone(),
+        key: object.key.clone(),
+        size: object.size,
+        etag: object.etag.clone(),
+        last_modified: object.last_modified.clone(),
+        captures,
+        head,
+    }
+}
+
+fn undelivered(delivered: &Delivered) -> Option<String> {
+    delivered.failure.as_ref().map(|reason| format!("events could not be delivered: {reason}"))
+}
+
+fn unwritten(dead_letters: &Delivered) -> Option<String> {
+    dead_letters.failure.as_ref().map(|reason| format!("dead letters could not be written: {reason}"))
+}
+
+/// An object on its way, and what is known of it until it is settled.
+pub(super) struct Passage {
+    object: Object,
+    started: Instant,
+    mapping: Option<String>,
+    format: Option<String>,
+    destination: Option<String>,
+    is_skipped: bool,
+    error: Option<String>,
+    fetched: Arc<AtomicU64>,
+    read: ReadTotals,
+    mapped: MappedTotals,
+    account: Arc<Account>,
+    /// The account of the dead letters.
+    dead_letters: Arc<Account>,
+}
+
+impl Passage {
+    fn new(object: Object) -> Self {
+        Self {
+            object,
+            started: Instant::now(),
+            mapping: None,
+            format: None,
+            destination: None,
+            is_skipped: false,
+            error: None,
+            fetched: Arc::default(),
+            read: ReadTotals::default(),
+            mapped: MappedTotals::default(),
+            account: Arc::default(),
+            dead_letters: Arc::default(),
+        }
+    }
+
+    /// Waits for the last event to be confirmed or to fail, and closes the books.
+    pub(super) async fn settle(self) -> ObjectReport {
+        let delivered = self.account.settled().await;
+        let dead_letters = self.dead_letters.settled().await;
+        let mut ledger = Ledger::default();
+        ledger.book(&delivered);
+        ledger.records.encountered = self.read.records;
+        ledger.records.mapped = self.mapped.mapped;
+        ledger.records.dropped = self.mapped.dropped;
+        ledger.records.rejected = self.mapped.rejects.total + self.read.rejects.total;
+        ledger.records.abandoned = self.read.abandoned + self.mapped.abandoned;
+        ledger.header_lines = self.read.header_lines;
+        ledger.bytes.decoded = self.read.decoded;
+        ledger.bytes.fetched = self.fetched.load(Relaxed);
+        ledger.book_dead_letters(&dead_letters);
+        let failure = undelivered(&delivered).or_else(|| unwritten(&dead_letters));
+        let mut report = ObjectReport::new(self.object.to_string(), ledger, self.error.or(failure));
+        if self.is_skipped {
+            report.status = Status::Skipped;
+        }
+        report.parsing = self.read.rejects;
+        report.parsing.merge(&self.mapped.rejects);
+        report.rung = delivered.rung();
+        report.mapping = self.mapping;
+        report.format = self.format;
+        report.destination = self.destination;
+        report.seconds = seconds(self.started.elapsed());
+        report
+    }
+}
+
+/// What the first half has counted.
+#[derive(Default)]
+struct ReadTotals {
+    records: u64,
+    header_lines: u64,
+    decoded: u64,
+    rejects: Failures,
+    oversize: Vec<Oversize>,
+    /// Cut, but not taken by a session that has broken.
+    abandoned: u64,
+}
+
+fn oversize_reason(record: &Oversize, max_record: u64) -> String {
+    format!(
+        "the record at byte {} is {} bytes long, more than `max-record` ({max_record})",
+        record.offset, record.bytes
+    )
+}
+
+/// What the second half has counted.
+#[derive(Default)]
+struct MappedTotals {
+    records: u64,
+    mapped: u64,
+    dropped: u64,
+    rejects: Failures,
+    /// Taken by a session that has broken before it mapped them.
+    abandoned: u64,
+}
+
+impl MappedTotals {
+    fn add(&mut self, mapped: &Mapped) {
+        for reject in &mapped.rejects {
+            let number = self.records + u64::from(reject.index) + 1;
+            self.rejects.add(format!("record {number}: {}", reject.reason));
+        }
+        self.mapped += mapped.mapped;
+        self.dropped += mapped.dropped;
+        self.records += mapped.mapped + mapped.dropped + mapped.rejects.len() as u64;
+    }
+}
