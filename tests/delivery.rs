@@ -125,6 +125,26 @@ fn a_receiver_that_never_closes_its_side_is_known_to_have_received() {
 }
 
 #[test]
+fn a_receiver_that_talks_all_the_time_does_not_put_the_close_deadline_off() {
+    let receiver = Receiver::start(|_| Script { end: End::StayOpen, talks: true, ..Script::default() });
+    let config = format!("[destinations.open]\nurl = \"tcp://{}\"\nclose-timeout = \"500ms\"\n", receiver.address);
+    let run = Elbow::forward().config(&config).input("ten.log", lines(10)).run().expect_code(0);
+    assert_eq!(run.text("/rung"), "received");
+}
+
+#[test]
+fn a_receiver_that_closes_in_the_middle_again_and_again_gets_everything() {
+    let receiver = Receiver::start(|index| match index % 2 {
+        0 if index < 20 => Script { after_bytes: Some(300_000 + index), ..Script::default() },
+        _ => Script::default(),
+    });
+    let run = Elbow::forward_to(receiver.address).input("many.log", lines(MANY)).run().expect_code(0);
+    expect_all(numbers(&receiver.lines()), MANY);
+    assert_eq!(run.events(), [MANY as u64, MANY as u64, 0]);
+    assert!(run.count("/events/resent") > 0);
+}
+
+#[test]
 fn each_rung_is_reached_and_named() {
     for rung in ["written", "received", "closed"] {
         let receiver = Receiver::plain();

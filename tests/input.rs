@@ -18,6 +18,10 @@ fn a_truncated_gzip_is_a_failed_object() {
         let [encountered, mapped, ..] = run.records();
         assert_eq!(numbers(&run.stdout).len() as u64, mapped);
         assert_eq!(encountered, mapped);
+        // All of it: every whole line before the cut, after which no more than a part of one was decoded.
+        let decoded = run.count("/bytes/decoded") as usize;
+        let whole = lines(mapped as usize).len();
+        assert!((whole..whole + line(mapped as usize).len()).contains(&decoded), "{whole} {decoded}");
         assert!(mapped > 100 && run.is("/balanced"));
     }
 }
@@ -137,6 +141,15 @@ fn the_content_decides_what_an_object_is_not_its_name() {
         let run = forward(name, stored).expect_code(0);
         expect_all(numbers(&run.stdout), 100);
     }
+}
+
+#[test]
+fn a_file_from_before_1970_is_a_file_like_any() {
+    let elbow = Elbow::forward().args(["--set", "style=flat"]).input("old.log", line(0));
+    let file = std::fs::File::options().append(true).open(elbow.path("old.log")).unwrap();
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(86_400)).unwrap();
+    let run = elbow.run().expect_code(0);
+    assert_eq!(numbers(&run.stdout), [0]);
 }
 
 #[test]

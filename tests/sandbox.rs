@@ -63,10 +63,28 @@ fn a_guest_that_eats_memory_is_stopped() {
 
 #[test]
 fn a_guest_that_fails_on_everything_fails_the_object() {
-    let run = forward("trap", "failures = 2").expect_code(1);
+    let config = format!(
+        "[mappings.fault]\ncomponent = \"{}\"\nsettings = {{ fault = \"trap\" }}\nlimits = {{ failures = 2 }}",
+        guests::fault().display()
+    );
+    let run = Elbow::forward().config(&config).input("records", RECORDS).run().expect_code(1);
     let error = run.text("/per_object/0/error");
-    assert!(error.contains("failed more than 2 times") && error.contains("trapped"), "{error}");
+    assert!(error.contains("failed on more than 2 records") && error.contains("trapped"), "{error}");
     assert!(!run.is("/settled"));
+    assert_eq!(run.count("/records/abandoned"), 4);
+    assert!(run.is("/balanced"));
+}
+
+#[test]
+fn each_record_at_fault_costs_one_failure_however_large_its_batch() {
+    let records: String =
+        (0..2000).map(|n| if n % 100 == 7 { format!("bad {n}\n") } else { format!("{n}\n") }).collect();
+    let config = format!(
+        "[mappings.fault]\ncomponent = \"{}\"\nsettings = {{ fault = \"trap\", on = \"bad\" }}\nlimits = {{ failures = 20 }}",
+        guests::fault().display()
+    );
+    let run = Elbow::forward().config(&config).input("records", records).run().expect_code(0);
+    assert_eq!(run.records(), [2000, 1980, 20, 0]);
 }
 
 #[test]

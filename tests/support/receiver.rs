@@ -1,7 +1,7 @@
 //! A TCP receiver that does as its script says, connection by connection.
 
-use std::io::{ErrorKind, Read};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,6 +18,8 @@ pub(crate) struct Script {
     /// After so many bytes, the end below.
     pub(crate) after_bytes: Option<usize>,
     pub(crate) end: End,
+    /// Says something to elbow all the time.
+    pub(crate) talks: bool,
 }
 
 /// What a receiver does when it has read enough, or all.
@@ -151,14 +153,16 @@ fn read(mut stream: TcpStream, script: &Script, connection: &Connection, is_over
         }
     }
     match script.end {
-        End::Close => {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        // By dropping it.
+        End::Close => {}
         End::Reset => SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap(),
         End::StopReading | End::StayOpen => {
             let patience = Instant::now();
             while !is_over.load(SeqCst) && patience.elapsed() < Duration::from_secs(60) {
                 rest(Duration::from_millis(20));
+                if script.talks {
+                    let _ = stream.write_all(b"still here\n");
+                }
             }
         }
     }

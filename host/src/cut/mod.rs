@@ -84,6 +84,11 @@ pub struct Cutter<R> {
     at_first_line: bool,
     /// Where the values are, for JSON.
     walk: Option<Walk>,
+    /// The batch that is being gathered, and its records.
+    batch: Batch,
+    records: BytesMut,
+    /// What ended the text, while the records before it are on their way.
+    error: Option<io::Error>,
 }
 
 impl<R: AsyncBufRead + Unpin> Cutter<R> {
@@ -93,7 +98,18 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
             Framing::Lines(_) => None,
             Framing::Json(place) => Some(Walk::new(place.clone())),
         };
-        Self { text, cut, offset: 0, partial: BytesMut::new(), partial_bytes: 0, at_first_line: true, walk }
+        Self {
+            text,
+            cut,
+            offset: 0,
+            partial: BytesMut::new(),
+            partial_bytes: 0,
+            at_first_line: true,
+            walk,
+            batch: Batch::default(),
+            records: BytesMut::new(),
+            error: None,
+        }
     }
 
     /// How many bytes of text were taken.
@@ -101,32 +117,50 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
         self.offset
     }
 
-    /// The next batch, or `None` after the last. Dropping the future loses the records that it has gathered.
+    /// The next batch, or `None` after the last. Where the text breaks, the records before come first, and then the error.
+    /// Dropping the future loses nothing: see [`Self::take_gathered`].
     pub async fn next(&mut self) -> io::Result<Option<Batch>> {
-        let mut records = BytesMut::with_capacity(self.cut.batch_bytes + (self.cut.batch_bytes >> 3));
-        let mut batch = Batch::default();
-        while records.len() < self.cut.batch_bytes {
-            let has_some = !batch.offsets.is_empty() || !batch.oversize.is_empty();
-            let step = self.step(&mut records, &mut batch);
-            let goes_on = match has_some {
-                true => match timeout(LINGER, step).await {
-                    Ok(goes_on) => goes_on?,
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        self.records.reserve(self.cut.batch_bytes + (self.cut.batch_bytes >> 3));
+        while self.records.len() < self.cut.batch_bytes {
+            let has_some = !self.batch.offsets.is_empty() || !self.batch.oversize.is_empty();
+            let step = match has_some {
+                true => match timeout(LINGER, self.step()).await {
+                    Ok(step) => step,
                     Err(_) => break,
                 },
-                false => step.await?,
+                false => self.step().await,
             };
-            if !goes_on {
-                break;
+            match step {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    self.error = Some(error);
+                    break;
+                }
             }
         }
-        batch.records = records.freeze();
+        match (self.take_gathered(), self.error.take()) {
+            (None, Some(error)) => Err(error),
+            (batch, error) => {
+                self.error = error;
+                Ok(batch)
+            }
+        }
+    }
+
+    /// What was gathered until now of the next batch, if anything was.
+    pub fn take_gathered(&mut self) -> Option<Batch> {
+        let batch = Batch { records: self.records.split().freeze(), ..std::mem::take(&mut self.batch) };
         let is_empty = batch.offsets.is_empty() && batch.oversize.is_empty() && batch.header_lines == 0;
-        Ok((!is_empty).then_some(batch))
+        (!is_empty).then_some(batch)
     }
 
     /// Takes what is at the front of the buffer: several whole lines, one record, or a part of one. `false` at the end of
     /// the text. Waits only before it takes anything, so that dropping the future loses nothing.
-    async fn step(&mut self, records: &mut BytesMut, batch: &mut Batch) -> io::Result<bool> {
+    async fn step(&mut self) -> io::Result<bool> {
         let buffer = self.text.fill_buf().await?;
         if buffer.is_empty() {
             let has_last_record = match &mut self.walk {
@@ -134,7 +168,7 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
                 None => self.partial_bytes > 0,
             };
             if has_last_record {
-                self.end_record(records, batch, 0);
+                self.end_record(0);
             }
             return Ok(has_last_record);
         }
@@ -149,11 +183,11 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
             self.text.consume(taken);
             self.offset += taken as u64;
             if part == Part::Last {
-                self.end_record(records, batch, 0);
+                self.end_record(0);
             }
             return Ok(true);
         }
-        let room = self.cut.batch_bytes - records.len();
+        let room = self.cut.batch_bytes - self.records.len();
         let lines = match self.cut.framing {
             Framing::Lines(Header::None) if self.partial_bytes == 0 => {
                 whole_lines(buffer, room.min(self.cut.max_record))
@@ -162,11 +196,12 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
             _ => &[],
         };
         if !lines.is_empty() {
-            batch.offsets.push(self.offset);
-            batch.offsets.extend(memchr::memchr_iter(b'\n', lines).map(|newline| self.offset + newline as u64 + 1));
+            let begin = self.offset;
+            self.batch.offsets.push(begin);
+            self.batch.offsets.extend(memchr::memchr_iter(b'\n', lines).map(|newline| begin + newline as u64 + 1));
             // The last newline ends the last line, and begins none.
-            batch.offsets.pop();
-            records.put_slice(lines);
+            self.batch.offsets.pop();
+            self.records.put_slice(lines);
             let taken = lines.len();
             self.text.consume(taken);
             self.offset += taken as u64;
@@ -179,25 +214,25 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
         self.text.consume(taken);
         self.offset += taken as u64;
         if newline.is_some() {
-            self.end_record(records, batch, 1);
+            self.end_record(1);
         }
         Ok(true)
     }
 
     /// Books the record that was taken bit by bit, and that ended so many bytes ago.
-    fn end_record(&mut self, records: &mut BytesMut, batch: &mut Batch, bytes_since: u64) {
+    fn end_record(&mut self, bytes_since: u64) {
         let is_first = std::mem::take(&mut self.at_first_line);
         let bytes = std::mem::take(&mut self.partial_bytes);
         let line = self.partial.split();
         let offset = self.offset - bytes_since - bytes;
         if bytes > self.cut.max_record as u64 {
-            batch.oversize.push(Oversize { offset, bytes });
+            self.batch.oversize.push(Oversize { offset, bytes });
         } else if self.is_header(&line, is_first) {
-            batch.header_lines += 1;
+            self.batch.header_lines += 1;
         } else {
-            records.put_slice(&line);
-            records.put_u8(b'\n');
-            batch.offsets.push(offset);
+            self.records.put_slice(&line);
+            self.records.put_u8(b'\n');
+            self.batch.offsets.push(offset);
         }
     }
 

@@ -1,16 +1,21 @@
 //! Half-closes a connection, and learns what the peer has read.
 //!
-//! The proof behind the rung `closed`: elbow sends its FIN, the peer's kernel acknowledges every byte and the FIN, and the
-//! peer closes its side without a reset. A kernel whose program closes a socket with unread bytes in it answers with a
-//! reset, so a clean end of the stream means that the program had read to ours.
+//! The proof behind the rung `closed`: elbow sends its FIN, the peer's kernel acknowledges every byte and the FIN, and only
+//! then the peer closes its side, without a reset. A kernel whose program closes a socket with unread bytes in it answers
+//! with a reset, so a clean end of the stream means that the program had read to ours.
 //!
-//! A peer that closed *before* elbow did proves nothing: what it had not read may be lost, and its batches go out again.
+//! Where the proof ends: a program can shut its side down (`shutdown(2)`, as some runtimes do before they close) with
+//! bytes unread, and its kernel then says goodbye as politely. A receiver that is stopped in just that moment is taken for
+//! one that has read everything.
+//!
+//! A peer that closed *before* it had elbow's FIN proves nothing: what it had not read may be lost, and its batches go out
+//! again.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::kernel;
@@ -91,7 +96,6 @@ async fn half_close(connection: &mut Connection, terms: Terms) -> Closed {
     if terms.confirm == Rung::Written {
         return Closed::Received { in_time: true };
     }
-    let mut peer_closed = false;
     let mut unacknowledged = u64::MAX;
     let mut progress = Instant::now();
     let mut ignored = [0; 4096];
@@ -107,9 +111,6 @@ async fn half_close(connection: &mut Connection, terms: Terms) -> Closed {
             Ok(Some(error)) | Err(error) => return Closed::Broken(Ending::Reset, error.to_string()),
         }
         let all_acknowledged = left == Some(0);
-        if peer_closed && (all_acknowledged || left.is_none()) {
-            return Closed::ByPeer;
-        }
         if all_acknowledged && terms.confirm == Rung::Received {
             return Closed::Received { in_time: true };
         }
@@ -128,17 +129,23 @@ async fn half_close(connection: &mut Connection, terms: Terms) -> Closed {
                 ),
             };
         }
-        if peer_closed {
-            // It closed while bytes were under way: they are acknowledged now, or a reset will come.
-            sleep(POLL).await;
-            continue;
-        }
+        // What the peer says is no progress: it may talk for ever without reading.
         match timeout(POLL, connection.stream.read(&mut ignored)).await {
-            Ok(Ok(0)) => peer_closed = true,
-            Ok(Ok(_)) => progress = Instant::now(),
+            Ok(Ok(0)) => return peer_closed(connection),
+            Ok(Ok(_)) | Err(_) => {}
             Ok(Err(error)) => return Closed::Broken(Ending::Reset, reset_reason(&error)),
-            Err(_) => {}
         }
+    }
+}
+
+/// The peer has closed its side. It had ours before, or it closed without having read to the end: the acknowledgement of
+/// our FIN comes with its own at the latest.
+fn peer_closed(connection: &Connection) -> Closed {
+    match (kernel::unacknowledged(&connection.stream), connection.stream.take_error()) {
+        // `None`: this system cannot tell.
+        (Ok(Some(0) | None), Ok(None)) => Closed::ByPeer,
+        (Ok(_), Ok(None)) => Closed::Broken(Ending::PeerClosed, "the peer closed before it had read to the end".into()),
+        (Err(error), _) | (_, Ok(Some(error)) | Err(error)) => Closed::Broken(Ending::Reset, error.to_string()),
     }
 }
 

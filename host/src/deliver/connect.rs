@@ -39,6 +39,9 @@ impl Connector {
         let mut last = anyhow!("{host} has no address");
         for address in addresses {
             match timeout(self.connect_timeout, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) if is_self(&stream) => {
+                    last = anyhow!("failed to connect to {address}: nobody listens there");
+                }
                 Ok(Ok(stream)) => {
                     set_options(&stream)?;
                     return Ok(Connection::new(stream, address, Arc::clone(&self.home)));
@@ -51,6 +54,12 @@ impl Connector {
         }
         Err(last)
     }
+}
+
+/// A connection to a port of this host at which nobody listens can meet itself, if the kernel draws that very port for
+/// our side. It would take every byte, and confirm it.
+fn is_self(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
 }
 
 fn set_options(stream: &TcpStream) -> io::Result<()> {

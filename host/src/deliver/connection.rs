@@ -30,6 +30,8 @@ pub(super) struct Batch {
     pub(super) failing_since: Option<Instant>,
     /// How many attempts have failed.
     pub(super) failures: u32,
+    /// A part of it, or all, has gone out on a connection that is no more.
+    pub(super) is_there_in_part: bool,
     /// Its share of the bound of unconfirmed bytes, given back with the batch.
     pub(super) _admission: Admission,
 }
@@ -79,21 +81,30 @@ impl Connection {
     /// After an error the batch is given back, and the connection is of no use any more. Dropping the future fails the
     /// batch's ticket and leaves the connection in the middle of it: see [`Self::is_usable`].
     pub(super) async fn write(&mut self, batch: Batch, patience: Duration) -> Result<(), (Batch, io::Error)> {
-        self.in_write = true;
         let mut rest = batch.ndjson.clone();
+        let written = self.write_all(&mut rest, patience).await;
+        if let Err(error) = written {
+            let is_there_in_part = rest.len() < batch.ndjson.len();
+            return Err((Batch { is_there_in_part, ..batch }, error));
+        }
+        self.unconfirmed().push_back((self.carried, batch));
+        Ok(())
+    }
+
+    async fn write_all(&mut self, rest: &mut Bytes, patience: Duration) -> io::Result<()> {
+        self.in_write = true;
         while !rest.is_empty() {
-            match timeout(patience, self.stream.write_buf(&mut rest)).await {
+            match timeout(patience, self.stream.write_buf(rest)).await {
                 Ok(Ok(written)) if written > 0 => self.carried += written as u64,
-                Ok(Ok(_)) => return Err((batch, io::ErrorKind::WriteZero.into())),
-                Ok(Err(error)) => return Err((batch, error)),
+                Ok(Ok(_)) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(Err(error)) => return Err(error),
                 Err(_) => {
                     let error = format!("the peer has read nothing for {patience:?}");
-                    return Err((batch, io::Error::new(io::ErrorKind::TimedOut, error)));
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, error));
                 }
             }
         }
         self.in_write = false;
-        self.unconfirmed().push_back((self.carried, batch));
         Ok(())
     }
 
@@ -112,23 +123,18 @@ impl Connection {
         }
     }
 
-    /// Whether the peer's side is open. What it has said is read and ignored: these are one-way protocols.
+    /// Whether the peer's side is open. What it has said is read and ignored: these are one-way protocols. Only so much at
+    /// a time: a peer that talks faster than this reads is open, and this must end.
     pub(super) fn peer_is_open(&self) -> Result<(), Ending> {
-        let mut ignored = [0; 4096];
-        loop {
+        for _ in 0..16 {
             match kernel::peer(&self.stream) {
                 Ok(Peer::Open) => return Ok(()),
                 Ok(Peer::Closed) => return Err(Ending::PeerClosed),
                 Err(_) => return Err(Ending::Reset),
-                Ok(Peer::Talking) => match self.stream.try_read(&mut ignored) {
-                    Ok(0) => return Err(Ending::PeerClosed),
-                    // tokio may not have heard yet of what the kernel told us. The next look is soon enough.
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                    Err(_) => return Err(Ending::Reset),
-                    Ok(_) => {}
-                },
+                Ok(Peer::Talking) => kernel::discard(&self.stream),
             }
         }
+        Ok(())
     }
 
     /// Confirms, as `received`, the batches of which the peer's kernel has acknowledged every byte.
@@ -186,6 +192,7 @@ impl Drop for Connection {
             self.home.counters.socket_failed(failure);
         }
         for batch in self.take_unconfirmed() {
+            let batch = Batch { is_there_in_part: true, ..batch };
             // Without a receiver the destination itself is gone, and the ticket fails as it should.
             let _ = self.home.returned.send(batch);
         }

@@ -3,6 +3,7 @@
 //! A batch counts as `written` when the system call has returned. A file is also synced when it is drained.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -18,6 +19,8 @@ use crate::rung::Rung;
 pub struct File {
     name: String,
     target: Mutex<Target>,
+    /// A write has begun and not ended well: the next event must not be glued to half of the last.
+    is_torn: AtomicBool,
     counters: Counters,
 }
 
@@ -44,15 +47,17 @@ impl File {
     }
 
     fn new(name: String, target: Target) -> Self {
-        Self { name, target: Mutex::new(target), counters: Counters::default() }
+        Self { name, target: Mutex::new(target), is_torn: AtomicBool::new(false), counters: Counters::default() }
     }
 
     pub(super) async fn send(&self, ndjson: Bytes, ticket: Ticket) {
         let mut target = self.target.lock().await;
+        let lead: &[u8] = if self.is_torn.swap(true, Relaxed) { b"\n" } else { b"" };
         let written = match &mut *target {
-            Target::File(file) => write(file, &ndjson).await,
-            Target::Stdout(stdout) => write(stdout, &ndjson).await,
+            Target::File(file) => write(file, lead, &ndjson).await,
+            Target::Stdout(stdout) => write(stdout, lead, &ndjson).await,
         };
+        self.is_torn.store(written.is_err(), Relaxed);
         match written {
             Ok(()) => ticket.confirm(Rung::Written),
             Err(error) => {
@@ -79,7 +84,8 @@ impl File {
 }
 
 /// tokio's files and standard output hand the bytes to another thread: only the flush tells whether they were written.
-async fn write(target: &mut (impl AsyncWrite + Unpin), ndjson: &[u8]) -> std::io::Result<()> {
+async fn write(target: &mut (impl AsyncWrite + Unpin), lead: &[u8], ndjson: &[u8]) -> std::io::Result<()> {
+    target.write_all(lead).await?;
     target.write_all(ndjson).await?;
     target.flush().await
 }

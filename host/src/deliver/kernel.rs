@@ -27,6 +27,13 @@ pub(super) fn unacknowledged(_stream: &TcpStream) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
+/// Takes some of what the peer has said off the socket.
+pub(super) fn discard(stream: &TcpStream) {
+    let mut ignored = [MaybeUninit::uninit(); 4096];
+    // An error will be met again by whoever asks next.
+    let _ = SockRef::from(stream).recv(&mut ignored);
+}
+
 /// What the peer has done, as far as the kernel knows at this moment.
 pub(super) enum Peer {
     /// Its side is open, and it has sent nothing that we did not read.

@@ -44,6 +44,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A pool of connections to one endpoint. Dropping it stops its tasks; what is unconfirmed then has failed.
 pub struct Tcp {
     inner: Arc<Inner>,
+    /// What broken connections give back. Held by [`Inner::send_again`] while that runs.
+    given_back: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Batch>>>,
     _stop: DropGuard,
 }
 
@@ -87,7 +89,8 @@ impl Drop for Admission {
 impl Tcp {
     /// Makes the pool; connects when the first batch comes.
     pub fn new(endpoint: &Endpoint, config: &DestinationConfig) -> Result<Self> {
-        let (returned, give_back) = mpsc::unbounded_channel();
+        let (returned, given_back) = mpsc::unbounded_channel();
+        let given_back = Arc::new(tokio::sync::Mutex::new(given_back));
         let home = Arc::new(Home { counters: Counters::default(), returned });
         let connector =
             Connector { endpoint: endpoint.clone(), connect_timeout: config.connect_timeout, home: Arc::clone(&home) };
@@ -111,9 +114,9 @@ impl Tcp {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         });
-        inner.spawn(Arc::clone(&inner).send_again(give_back));
+        inner.spawn(Arc::clone(&inner).send_again(Arc::clone(&given_back)));
         inner.spawn(Arc::clone(&inner).sweep());
-        Ok(Self { _stop: inner.stop.clone().drop_guard(), inner })
+        Ok(Self { given_back, _stop: inner.stop.clone().drop_guard(), inner })
     }
 
     pub(super) async fn send(&self, ndjson: Bytes, ticket: Ticket) {
@@ -123,6 +126,7 @@ impl Tcp {
             ticket,
             failing_since: None,
             failures: 0,
+            is_there_in_part: false,
         };
         self.inner.deliver(batch).await;
     }
@@ -152,6 +156,9 @@ impl Tcp {
         for connection in self.inner.pool.retain(|_, _| false).removed {
             connection.end(Ending::Stopped);
         }
+        // Nobody gives anything back any more; what was given back until now fails by being dropped.
+        let mut given_back = self.given_back.lock().await;
+        while given_back.try_recv().is_ok() {}
     }
 
     pub(super) async fn probe(&self) -> Result<()> {
@@ -222,6 +229,9 @@ impl Inner {
         let pause = FIRST_PAUSE * 2_u32.saturating_pow(batch.failures);
         batch.failures += 1;
         sleep(pause.min(LONGEST_PAUSE)).await;
+        if std::mem::take(&mut batch.is_there_in_part) {
+            batch.ticket.note_resend();
+        }
         Some(batch)
     }
 
@@ -319,13 +329,13 @@ impl Inner {
     }
 
     /// Sends what broken connections gave back.
-    async fn send_again(self: Arc<Self>, mut given_back: mpsc::UnboundedReceiver<Batch>) {
+    async fn send_again(self: Arc<Self>, given_back: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Batch>>>) {
+        let mut given_back = given_back.lock().await;
         while let Some(batch) = given_back.recv().await {
             let inner = Arc::clone(&self);
             self.spawn(async move {
                 let error = "the connection broke before the batch was confirmed";
                 if let Some(batch) = inner.wait_to_retry(batch, error).await {
-                    batch.ticket.note_resend();
                     inner.deliver(batch).await;
                 }
             });

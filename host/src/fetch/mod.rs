@@ -13,11 +13,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::io::{AsyncBufRead, AsyncRead, BufReader, ReadBuf};
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use crate::object::Object;
 use s3::S3;
@@ -95,7 +96,10 @@ impl Fetcher {
 
     /// Writes an object.
     pub async fn put(&self, bucket: &str, key: &str, bytes: Vec<u8>) -> Result<()> {
-        self.s3().await.put(bucket, key, bytes).await
+        match timeout(self.read_timeout, self.s3().await.put(bucket, key, bytes)).await {
+            Ok(answer) => answer,
+            Err(_) => bail!("S3 has not answered for {:?}", self.read_timeout),
+        }
     }
 
     /// The objects that a URI names.
@@ -106,7 +110,7 @@ impl Fetcher {
             Uri::Object { bucket, key } => Listing::one(Object::named(Some(bucket), key)),
             Uri::Prefix { bucket, prefix } => {
                 let pages = self.s3().await.pages(&bucket, &prefix);
-                Listing { listed: VecDeque::new(), pages: Some(pages) }
+                Listing { listed: VecDeque::new(), pages: Some(pages), read_timeout: self.read_timeout }
             }
         }
     }
@@ -136,21 +140,29 @@ async fn open_file(path: &Path) -> Result<(Object, Stored)> {
     let modified = metadata.modified().ok();
     let object = Object {
         size: metadata.is_file().then_some(metadata.len()),
-        last_modified: modified.map(|time| humantime::format_rfc3339_seconds(time).to_string()),
+        last_modified: modified.and_then(rfc3339),
         ..Object::named(None, path.display().to_string())
     };
     Ok((object, Stored::new(BufReader::with_capacity(BUFFER, file))))
+}
+
+/// ISO 8601 to the second; `None` for a time outside of the years 1970 to 9999, which humantime would panic at.
+fn rfc3339(time: SystemTime) -> Option<String> {
+    const YEAR_9999: Duration = Duration::from_secs(253_402_300_799);
+    let is_common = time.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since <= YEAR_9999);
+    is_common.then(|| humantime::format_rfc3339_seconds(time).to_string())
 }
 
 /// The objects that a URI names, one after the other; a prefix is listed as it is used.
 pub struct Listing {
     listed: VecDeque<Object>,
     pages: Option<s3::Pages>,
+    read_timeout: Duration,
 }
 
 impl Listing {
     fn one(object: Object) -> Self {
-        Self { listed: [object].into(), pages: None }
+        Self { listed: [object].into(), pages: None, read_timeout: Duration::MAX }
     }
 
     /// The next object. Dropping the future may lose a page of the listing.
@@ -159,7 +171,12 @@ impl Listing {
             let Some(pages) = &mut self.pages else {
                 return Ok(None);
             };
-            match pages.next().await? {
+            // The SDK itself waits for ever for an answer.
+            let page = match timeout(self.read_timeout, pages.next()).await {
+                Ok(page) => page?,
+                Err(_) => bail!("S3 has not answered a listing for {:?}", self.read_timeout),
+            };
+            match page {
                 Some(page) => self.listed.extend(page),
                 None => self.pages = None,
             }

@@ -30,7 +30,7 @@ pub(super) async fn open(
     key: &str,
     read_timeout: Duration,
 ) -> Result<(Object, impl AsyncBufRead + Send + use<>)> {
-    let response = s3.get(bucket, key, 0, None).await;
+    let response = s3.get(bucket, key, 0, None, read_timeout).await;
     let response =
         response.map_err(|error| error.error).with_context(|| format!("failed to fetch s3://{bucket}/{key}"))?;
     let object = described(bucket, key, &response);
@@ -103,7 +103,7 @@ impl Body {
     async fn resume(&mut self) -> Result<&mut ByteStream> {
         loop {
             sleep(FIRST_PAUSE * 2_u32.pow(self.failures.saturating_sub(1))).await;
-            let got = self.s3.get(&self.bucket, &self.key, self.offset, self.etag.as_deref()).await;
+            let got = self.s3.get(&self.bucket, &self.key, self.offset, self.etag.as_deref(), self.read_timeout).await;
             match got {
                 Ok(response) => {
                     self.check_is_same(&response)?;

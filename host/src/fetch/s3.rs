@@ -1,17 +1,19 @@
 //! The S3 client: the calls that elbow makes, and its errors in words.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use aws_config::BehaviorVersion;
 use aws_config::meta::region::RegionProviderChain;
 use aws_sdk_s3::config::{Credentials, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::Object as ListedObject;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use tokio::time::timeout;
 
+use super::rfc3339;
 use crate::config;
 use crate::object::Object;
 
@@ -50,10 +52,16 @@ impl S3 {
         key: &str,
         offset: u64,
         etag: Option<&str>,
+        within: Duration,
     ) -> Result<GetObjectOutput, GetError> {
         let range = (offset > 0).then(|| format!("bytes={offset}-"));
         let request = self.0.get_object().bucket(bucket).key(key);
-        let sent = request.set_range(range).set_if_match(etag.map(Into::into)).send().await;
+        // The SDK itself waits for ever for an answer.
+        let sent = timeout(within, request.set_range(range).set_if_match(etag.map(Into::into)).send()).await;
+        let Ok(sent) = sent else {
+            let error = anyhow!("S3 has not answered for {within:?}");
+            return Err(GetError { changed: false, hopeless: false, error });
+        };
         sent.map_err(|error| {
             let status = error.raw_response().map(|response| response.status().as_u16());
             GetError {
@@ -111,13 +119,17 @@ impl Pages {
             sent.map_err(in_words).with_context(|| format!("failed to list s3://{}/{}", self.bucket, self.prefix))?;
         self.continuation = page.next_continuation_token;
         self.is_over = self.continuation.is_none();
+        if self.is_over && page.is_truncated == Some(true) {
+            bail!("S3 says that s3://{}/{} goes on, but not from where", self.bucket, self.prefix);
+        }
         let objects = page.contents.unwrap_or_default().into_iter();
         Ok(Some(objects.filter_map(|listed| self.object(listed)).collect()))
     }
 
-    /// A key with a slash at its end stands for a folder in a console, and holds nothing.
+    /// An empty object whose key has a slash at its end stands for a folder in a console.
     fn object(&self, listed: ListedObject) -> Option<Object> {
-        let key = listed.key.filter(|key| !key.ends_with('/'))?;
+        let is_folder = |key: &str| key.ends_with('/') && listed.size == Some(0);
+        let key = listed.key.filter(|key| !is_folder(key))?;
         Some(Object {
             size: listed.size.and_then(|size| u64::try_from(size).ok()),
             ..Object::named(Some(self.bucket.clone()), key)
@@ -130,14 +142,9 @@ pub(super) fn described(bucket: &str, key: &str, response: &GetObjectOutput) -> 
     Object {
         size: response.content_length.and_then(|size| u64::try_from(size).ok()),
         etag: response.e_tag.as_deref().map(|etag| etag.trim_matches('"').to_owned()),
-        last_modified: response.last_modified.as_ref().and_then(rfc3339),
+        last_modified: response.last_modified.as_ref().and_then(|time| rfc3339(SystemTime::try_from(*time).ok()?)),
         ..Object::named(Some(bucket.into()), key)
     }
-}
-
-fn rfc3339(time: &DateTime) -> Option<String> {
-    let time = SystemTime::try_from(*time).ok()?;
-    Some(humantime::format_rfc3339_seconds(time).to_string())
 }
 
 /// ring, so that the build needs no C toolchain of minutes.

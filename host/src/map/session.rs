@@ -18,6 +18,9 @@ use super::{Blueprint, Mapping, ObjectFacts, Plan};
 /// How many batches wait on each side of the guest.
 const QUEUE: usize = 2;
 
+/// How many fresh instances it may take to find one record at fault: halvings of a batch of 65,536 records.
+const RESTARTS_PER_FAILURE: u64 = 16;
+
 /// Whole records.
 #[derive(Clone)]
 pub struct Records {
@@ -98,22 +101,26 @@ fn run(
     };
     runtime.block_on(async {
         let log = GuestLog::new(&blueprint.name, &object.id, blueprint.limits.log_lines);
-        let mut session = Session { blueprint, object, log: &log, guest: None, failures: 0 };
+        let mut session = Session { blueprint, object, log: &log, guest: None, failures: 0, restarts: 0 };
         match session.start().await {
             Ok(plan) => drop(planned.send(Ok(plan))),
             Err(error) => return drop(planned.send(Err(error))),
         }
         while let Some(batch) = batches.recv().await {
-            let mapped = session.map(&batch).await.map_err(|error| {
-                // Nothing comes in from here on, so that all that has come in can be counted.
-                batches.close();
-                let mut abandoned = u64::from(batch.count());
-                while let Ok(waiting) = batches.try_recv() {
-                    abandoned += u64::from(waiting.count());
+            let mapped = match session.map(&batch).await {
+                Ok(mapped) => Ok((batch, mapped)),
+                Err(error) => {
+                    // Nothing new comes in from here on, so that all that has come in can be counted.
+                    batches.close();
+                    let mut abandoned = u64::from(batch.count());
+                    while let Some(waiting) = batches.recv().await {
+                        abandoned += u64::from(waiting.count());
+                    }
+                    Err(Broken { error, abandoned })
                 }
-                Broken { error, abandoned }
-            });
-            if results.send(mapped.map(|mapped| (batch, mapped))).await.is_err() {
+            };
+            let is_last = mapped.is_err();
+            if results.send(mapped).await.is_err() || is_last {
                 break;
             }
         }
@@ -127,7 +134,10 @@ struct Session<'a> {
     log: &'a GuestLog,
     /// None after a failure, until the next batch needs one.
     guest: Option<Guest>,
+    /// Records on which it failed.
     failures: u64,
+    /// Fresh instances that failures have cost, those of batches that were halved included.
+    restarts: u64,
 }
 
 impl Session<'_> {
@@ -152,12 +162,15 @@ impl Session<'_> {
                 Err(error) => error,
             };
             self.guest = None;
-            self.failures += 1;
-            if self.failures > self.blueprint.limits.failures {
-                let allowed = self.blueprint.limits.failures;
-                return Err(error.context(format!("the mapping failed more than {allowed} times (`failures`)")));
+            self.restarts += 1;
+            let is_alone = piece.count() <= 1;
+            self.failures += u64::from(is_alone);
+            let allowed = self.blueprint.limits.failures;
+            // A guest that fails on batches, and on none of their records, must not go on for ever either.
+            if self.failures > allowed || self.restarts > (allowed + 1).saturating_mul(RESTARTS_PER_FAILURE) {
+                return Err(error.context(format!("the mapping failed on more than {allowed} records (`failures`)")));
             }
-            if piece.count() <= 1 {
+            if is_alone {
                 whole.reject(format!("{error:#}"));
             } else {
                 let (first, second) = halves(piece);

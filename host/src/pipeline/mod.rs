@@ -8,24 +8,25 @@
 mod dead_letters;
 mod passage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::deliver::Destination;
 use crate::event_id::EventId;
 use crate::fetch::{Fetcher, Uri};
+use crate::ledger::Ledger;
 use crate::map::{Mapping, Sandbox};
 use crate::object::Object;
 use crate::route::Routes;
-use crate::settle::Summary;
+use crate::settle::{ObjectReport, Summary};
 use dead_letters::DeadLetters;
 use passage::Passage;
 
@@ -93,30 +94,37 @@ impl Pipeline {
         let mut objects = pipeline.list(uris, &stop);
         let mut reading = JoinSet::new();
         let mut settling = JoinSet::new();
+        // For the report of an object whose task has panicked.
+        let mut names = HashMap::new();
         let mut listed_all = false;
         while !listed_all || !reading.is_empty() {
             let has_room = reading.len() < pipeline.config.limits.concurrency.get();
             tokio::select! {
                 listed = objects.recv(), if has_room && !listed_all => match listed {
                     Some(Ok(object)) => {
-                        reading.spawn(Arc::clone(&pipeline).forward(object, stop.clone()));
+                        let name = object.to_string();
+                        let task = reading.spawn(Arc::clone(&pipeline).forward(object, stop.clone()));
+                        names.insert(task.id(), name);
                     }
                     Some(Err(error)) => summary.add_listing_failure(format!("{error:#}")),
                     None => listed_all = true,
                 },
-                Some(read) = reading.join_next() => {
-                    let passage: Passage = read.expect("reading an object does not panic");
-                    settling.spawn(passage.settle());
-                }
-                Some(report) = settling.join_next() => summary.add(report.expect("settling an object does not panic")),
+                Some(read) = reading.join_next_with_id() => match read {
+                    Ok((task, passage)) => {
+                        let name = names.remove(&task).unwrap_or_default();
+                        names.insert(settling.spawn(Passage::settle(passage)).id(), name);
+                    }
+                    Err(error) => summary.add(panicked(&error, &mut names)),
+                },
+                Some(settled) = settling.join_next_with_id() => summary.add(report(settled, &mut names)),
             }
         }
         for destination in pipeline.destinations.values() {
             destination.drain(pipeline.config.limits.drain_timeout).await;
         }
         pipeline.dead_letters.drain(pipeline.config.limits.drain_timeout).await;
-        while let Some(report) = settling.join_next().await {
-            summary.add(report.expect("settling an object does not panic"));
+        while let Some(settled) = settling.join_next_with_id().await {
+            summary.add(report(settled, &mut names));
         }
         for destination in pipeline.destinations.values() {
             let report = destination.report();
@@ -169,4 +177,21 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// The report of an object that was settled, or whose task has panicked.
+fn report(settled: Result<(Id, ObjectReport), JoinError>, names: &mut HashMap<Id, String>) -> ObjectReport {
+    match settled {
+        Ok((task, report)) => {
+            names.remove(&task);
+            report
+        }
+        Err(error) => panicked(&error, names),
+    }
+}
+
+/// A bug of elbow's costs the object that it struck, not the run, and is told.
+fn panicked(error: &JoinError, names: &mut HashMap<Id, String>) -> ObjectReport {
+    let name = names.remove(&error.id()).unwrap_or_default();
+    ObjectReport::new(name, Ledger::default(), Some(format!("internal error: {error}")))
 }

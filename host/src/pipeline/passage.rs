@@ -57,10 +57,19 @@ impl Pipeline {
         passage.mapping = Some(way.mapping.name().to_owned());
         passage.destination = Some(way.destination_name.to_owned());
 
-        let (object, stored) = self.fetcher.open(&passage.object).await?;
+        let opened = async {
+            let (object, stored) = self.fetcher.open(&passage.object).await?;
+            let fetched = stored.bytes_read();
+            let begun = self.begin(&object, stored, way.mapping, way.captures.clone()).await;
+            Ok((object, fetched, begun))
+        };
+        let (object, fetched, begun) = tokio::select! {
+            opened = opened => opened,
+            () = stop.cancelled() => Err(anyhow!("elbow was stopped before the object was read")),
+        }?;
         passage.object = object;
-        passage.fetched = stored.bytes_read();
-        let (text, plan, feed, yields) = self.begin(&passage.object, stored, way.mapping, way.captures.clone()).await?;
+        passage.fetched = fetched;
+        let (text, plan, feed, yields) = begun?;
         let cutter = Cutter::new(text, self.cut(&plan)?);
         passage.format = Some(plan.format);
 
@@ -175,15 +184,23 @@ impl Pipeline {
         totals: &mut ReadTotals,
         stop: &CancellationToken,
     ) -> Result<()> {
+        let mut is_stopped = false;
         loop {
             let next = tokio::select! {
-                next = cutter.next() => next,
-                () = stop.cancelled() => bail!("elbow was stopped before the end of the object"),
+                next = cutter.next(), if !is_stopped => next,
+                () = stop.cancelled() => {
+                    is_stopped = true;
+                    Ok(cutter.take_gathered())
+                }
             };
             let decoded = cutter.offset();
             self.progress.bytes.fetch_add(decoded - totals.decoded, Relaxed);
             totals.decoded = decoded;
-            let Some(batch) = next? else { return Ok(()) };
+            let batch = match next? {
+                Some(batch) => batch,
+                None if is_stopped => bail!("elbow was stopped before the end of the object"),
+                None => return Ok(()),
+            };
             totals.header_lines += batch.header_lines;
             let records = Records { bytes: batch.records, offsets: batch.offsets };
             let count = u64::from(records.count());
