@@ -3,6 +3,7 @@
 //! | file | what it shows |
 //! |---|---|
 //! | `delivery` | the original sin and its relatives: receivers that are late, slow, gone, or break off |
+//! | `endpoints` | several endpoints: load is spread, one that fails is left alone |
 //! | `ids` | ids of events, the way back to the record, dead letters |
 //! | `input` | objects that are truncated, garbage, empty, or full of surprises |
 //! | `sandbox` | mappings that trap, loop, eat memory, or miscount |
@@ -12,12 +13,14 @@
 //! | `config` | the example that documents every setting, and mistakes in a config |
 //! | `memory` | a large object in little memory |
 //! | `layering` | which module may know which |
+//! | `tls` | whom elbow trusts, and who it says that it is |
 //! | `support` | what the tests are written with |
 
 mod cases;
 mod cli;
 mod config;
 mod delivery;
+mod endpoints;
 mod ids;
 mod input;
 mod layering;
@@ -25,3 +28,4 @@ mod memory;
 mod s3;
 mod sandbox;
 mod support;
+mod tls;

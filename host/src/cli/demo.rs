@@ -78,7 +78,7 @@ pub(crate) async fn run(args: Args) -> Result<Outcome> {
     println!("\nA receiver at tcp://{address}. The same as:");
     println!("  elbow forward --set style={} --to tcp://{address} s3://{BUCKET}/\n", args.style);
 
-    let url = Url::Tcp(Endpoint { host: address.ip().to_string(), port: address.port() });
+    let url = Url::Tcp(vec![Endpoint { host: address.ip().to_string(), port: address.port() }]);
     let mut config = Config::builtin();
     config.destinations.insert("demo".into(), DestinationConfig::new(url));
     for mapping in config.mappings.values_mut() {

@@ -63,6 +63,12 @@ pub struct DestinationConfig {
     pub connections: usize,
     /// For looking up the name, and for each address.
     pub connect_timeout: Duration,
+    /// For the TLS handshake.
+    pub tls_timeout: Duration,
+    /// How long a connection may be silent before the kernel asks whether the peer is still there.
+    pub keepalive: Duration,
+    /// For `tls://`: whom to trust, and who to be.
+    pub tls: Option<TlsConfig>,
     /// How long a connection may take no byte.
     pub write_timeout: Duration,
     /// How long the peer may take, without any progress, to close its side.
@@ -94,6 +100,11 @@ struct DestinationFile {
     connect_timeout: Duration,
     #[serde(default = "defaults::write_timeout", deserialize_with = "units::duration")]
     write_timeout: Duration,
+    #[serde(default = "defaults::tls_timeout", deserialize_with = "units::duration")]
+    tls_timeout: Duration,
+    #[serde(default = "defaults::keepalive", deserialize_with = "units::duration")]
+    keepalive: Duration,
+    tls: Option<TlsConfig>,
     #[serde(default = "defaults::close_timeout", deserialize_with = "units::duration")]
     close_timeout: Duration,
     #[serde(default = "defaults::idle_timeout", deserialize_with = "units::duration")]
@@ -119,6 +130,12 @@ mod defaults {
     }
     pub(super) fn connect_timeout() -> Duration {
         Duration::from_secs(5)
+    }
+    pub(super) fn tls_timeout() -> Duration {
+        Duration::from_secs(10)
+    }
+    pub(super) fn keepalive() -> Duration {
+        Duration::from_secs(30)
     }
     pub(super) fn write_timeout() -> Duration {
         Duration::from_secs(60)
@@ -150,12 +167,17 @@ impl From<DestinationFile> for DestinationConfig {
     fn from(file: DestinationFile) -> Self {
         let strongest = file.url.strongest_rung();
         let confirm = file.confirm.unwrap_or(strongest);
+        let is_tls = matches!(file.url, Url::Tls(_));
         Self {
             confirm,
             require: file.require.unwrap_or(confirm.min(Rung::Received)),
             url: file.url,
             connections: file.connections.get(),
             connect_timeout: file.connect_timeout,
+            tls_timeout: file.tls_timeout,
+            keepalive: file.keepalive,
+            // Trusting the system's roots needs no setting.
+            tls: file.tls.or_else(|| is_tls.then(TlsConfig::default)),
             write_timeout: file.write_timeout,
             close_timeout: file.close_timeout,
             idle_timeout: file.idle_timeout,
@@ -172,7 +194,7 @@ impl Url {
     /// The strongest rung that a destination of this kind can prove.
     pub fn strongest_rung(&self) -> Rung {
         match self {
-            Url::Tcp(_) => Rung::Closed,
+            Url::Tcp(_) | Url::Tls(_) => Rung::Closed,
             Url::Stdout | Url::File(_) => Rung::Written,
         }
     }
@@ -187,6 +209,9 @@ impl DestinationConfig {
             require: None,
             connections: defaults::connections(),
             connect_timeout: defaults::connect_timeout(),
+            tls_timeout: defaults::tls_timeout(),
+            keepalive: defaults::keepalive(),
+            tls: None,
             write_timeout: defaults::write_timeout(),
             close_timeout: defaults::close_timeout(),
             idle_timeout: defaults::idle_timeout(),
@@ -211,11 +236,28 @@ impl DestinationConfig {
         if self.confirm > strongest {
             bail!("`{}` cannot confirm `{}`: the most that it can prove is `{strongest}`", self.url, self.confirm);
         }
+        if self.tls.is_some() && !matches!(self.url, Url::Tls(_)) {
+            bail!("`{}` is not in TLS, so `tls` has no effect: write `tls://`", self.url);
+        }
         if self.require > self.confirm {
             bail!("`require` is `{}`, but `confirm` follows batches only to `{}`", self.require, self.confirm);
         }
         Ok(())
     }
+}
+
+/// TLS of a destination. The server is always verified.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct TlsConfig {
+    /// A PEM file with the certificates to trust; left out, the system's roots.
+    pub ca: Option<PathBuf>,
+    /// Whose certificate is expected; left out, the host of the URL.
+    pub server_name: Option<String>,
+    /// A PEM file with elbow's own certificate, and those up to the root.
+    pub cert: Option<PathBuf>,
+    /// A PEM file with its private key.
+    pub key: Option<PathBuf>,
 }
 
 /// A mapping.
@@ -324,6 +366,11 @@ impl Config {
         let variables = std::env::vars().collect();
         let mut config = Self::parse(&name, &text, &variables)?;
         let folder = path.parent().unwrap_or(Path::new(""));
+        for tls in config.destinations.values_mut().filter_map(|destination| destination.tls.as_mut()) {
+            for path in [&mut tls.ca, &mut tls.cert, &mut tls.key].into_iter().flatten() {
+                *path = folder.join(&path);
+            }
+        }
         if let DeadLettersTo::File(path) = &mut config.dead_letters.to {
             *path = folder.join(&path);
         }

@@ -12,8 +12,10 @@ use serde::{Deserialize, Deserializer};
 /// Where a destination is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Url {
-    /// `tcp://host:port`
-    Tcp(Endpoint),
+    /// `tcp://host:port`, or several endpoints, parted by commas.
+    Tcp(Vec<Endpoint>),
+    /// The same over TLS, `tls://host:port`.
+    Tls(Vec<Endpoint>),
     /// `stdout:`
     Stdout,
     /// `file:PATH`
@@ -41,21 +43,32 @@ impl fmt::Display for Endpoint {
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Url::Tcp(endpoint) => write!(f, "tcp://{endpoint}"),
+            Url::Tcp(endpoints) => write!(f, "tcp://{}", joined(endpoints)),
+            Url::Tls(endpoints) => write!(f, "tls://{}", joined(endpoints)),
             Url::Stdout => f.write_str("stdout:"),
             Url::File(path) => write!(f, "file:{}", path.display()),
         }
     }
 }
 
+fn joined(endpoints: &[Endpoint]) -> String {
+    endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(",")
+}
+
 impl FromStr for Url {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        const EXPECTED: &str = "expected `tcp://host:port`, `stdout:` or `file:PATH`";
-        if let Some(endpoint) = text.strip_prefix("tcp://") {
-            let endpoint = endpoint.parse().with_context(|| format!("`{text}`: {EXPECTED}"))?;
-            return Ok(Url::Tcp(endpoint));
+        const EXPECTED: &str = "expected `tcp://host:port`, `tls://host:port`, `stdout:` or `file:PATH`";
+        let endpoints = |list: &str| -> Result<Vec<Endpoint>> {
+            let endpoints = list.trim_end_matches('/').split(',').map(|endpoint| endpoint.trim().parse());
+            endpoints.collect::<Result<_>>().with_context(|| format!("`{text}`: {EXPECTED}"))
+        };
+        if let Some(list) = text.strip_prefix("tcp://") {
+            return Ok(Url::Tcp(endpoints(list)?));
+        }
+        if let Some(list) = text.strip_prefix("tls://") {
+            return Ok(Url::Tls(endpoints(list)?));
         }
         match text.split_once(':') {
             Some(("stdout", "")) => Ok(Url::Stdout),
@@ -115,7 +128,7 @@ impl FromStr for Endpoint {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let Some((host, port)) = text.trim_end_matches('/').rsplit_once(':') else {
+        let Some((host, port)) = text.rsplit_once(':') else {
             bail!("the port is missing");
         };
         let unbracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
@@ -185,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_url_is_read_and_written_alike() {
-        for url in ["tcp://logstash:5000", "tcp://[::1]:5000", "stdout:", "file:/tmp/events.ndjson"] {
+        for url in ["tcp://logstash:5000", "tcp://[::1]:5000", "tls://a:1,b:2", "stdout:", "file:/tmp/events.ndjson"] {
             assert_eq!(url.parse::<Url>().unwrap().to_string(), url);
         }
     }

@@ -18,7 +18,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::connection::Connection;
-use super::kernel;
 use crate::connections::Ending;
 use crate::rung::Rung;
 
@@ -101,7 +100,7 @@ async fn half_close(connection: &mut Connection, terms: Terms) -> Closed {
     let mut ignored = [0; 4096];
     loop {
         // `None`: this system cannot tell, so the peer's close is all there is to wait for.
-        let left = match kernel::unacknowledged(&connection.stream) {
+        let left = match connection.stream.unacknowledged() {
             Ok(left) => left,
             Err(error) => return Closed::Broken(Ending::Reset, error.to_string()),
         };
@@ -141,7 +140,7 @@ async fn half_close(connection: &mut Connection, terms: Terms) -> Closed {
 /// The peer has closed its side. It had ours before, or it closed without having read to the end: the acknowledgement of
 /// our FIN comes with its own at the latest.
 fn peer_closed(connection: &Connection) -> Closed {
-    match (kernel::unacknowledged(&connection.stream), connection.stream.take_error()) {
+    match (connection.stream.unacknowledged(), connection.stream.take_error()) {
         // `None`: this system cannot tell.
         (Ok(Some(0) | None), Ok(None)) => Closed::ByPeer,
         (Ok(_), Ok(None)) => Closed::Broken(Ending::PeerClosed, "the peer closed before it had read to the end".into()),

@@ -4,19 +4,20 @@
 //! reason, gives its batches back by being dropped, and they go out on another.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout;
 
 use super::counters::Counters;
-use super::kernel::{self, Peer};
+use super::kernel::Peer;
+use super::lane::Load;
+use super::stream::Stream;
 use super::tcp::Admission;
 use crate::account::Ticket;
 use crate::connections::Ending;
@@ -32,6 +33,8 @@ pub(super) struct Batch {
     pub(super) failures: u32,
     /// A part of it, or all, has gone out on a connection that is no more.
     pub(super) is_there_in_part: bool,
+    /// Its weight on the endpoint that it is under way to.
+    pub(super) load: Option<Load>,
     /// Its share of the bound of unconfirmed bytes, given back with the batch.
     pub(super) _admission: Admission,
 }
@@ -45,7 +48,7 @@ pub(super) struct Home {
 
 /// A connection that was established. Shared with nobody: the pool, a send or a close owns it.
 pub(super) struct Connection {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     pub(super) peer: SocketAddr,
     pub(super) opened: Instant,
     /// Bytes written to it.
@@ -61,7 +64,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, home: Arc<Home>) -> Self {
+    pub(super) fn new(stream: Stream, peer: SocketAddr, home: Arc<Home>) -> Self {
         home.counters.created();
         Self {
             stream,
@@ -96,14 +99,16 @@ impl Connection {
         while !rest.is_empty() {
             match timeout(patience, self.stream.write_buf(rest)).await {
                 Ok(Ok(written)) if written > 0 => self.carried += written as u64,
-                Ok(Ok(_)) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(Ok(_)) => return Err(ErrorKind::WriteZero.into()),
                 Ok(Err(error)) => return Err(error),
                 Err(_) => {
                     let error = format!("the peer has read nothing for {patience:?}");
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, error));
+                    return Err(io::Error::new(ErrorKind::TimedOut, error));
                 }
             }
         }
+        // In TLS the last record may wait in a buffer.
+        timeout(patience, self.stream.flush()).await.map_err(|_| ErrorKind::TimedOut)??;
         self.in_write = false;
         Ok(())
     }
@@ -127,11 +132,11 @@ impl Connection {
     /// a time: a peer that talks faster than this reads is open, and this must end.
     pub(super) fn peer_is_open(&self) -> Result<(), Ending> {
         for _ in 0..16 {
-            match kernel::peer(&self.stream) {
+            match self.stream.peer() {
                 Ok(Peer::Open) => return Ok(()),
+                Ok(Peer::Talking) => {}
                 Ok(Peer::Closed) => return Err(Ending::PeerClosed),
                 Err(_) => return Err(Ending::Reset),
-                Ok(Peer::Talking) => kernel::discard(&self.stream),
             }
         }
         Ok(())
@@ -139,14 +144,18 @@ impl Connection {
 
     /// Confirms, as `received`, the batches of which the peer's kernel has acknowledged every byte.
     pub(super) fn confirm_received(&self) -> io::Result<()> {
-        let Some(unacknowledged) = kernel::unacknowledged(&self.stream)? else {
+        let Some(unacknowledged) = self.stream.unacknowledged()? else {
             return Ok(());
         };
         // A reset empties the send queue too, so that it must be ruled out after the queue was looked at.
         if let Some(error) = self.stream.take_error()? {
             return Err(error);
         }
-        let acknowledged = self.carried.saturating_sub(unacknowledged);
+        let acknowledged = match unacknowledged {
+            0 => self.carried,
+            _ if self.stream.counts_its_own_bytes() => self.carried.saturating_sub(unacknowledged),
+            _ => 0,
+        };
         let mut unconfirmed = self.unconfirmed();
         while unconfirmed.front().is_some_and(|(end, _)| *end <= acknowledged) {
             if let Some((_, batch)) = unconfirmed.pop_front() {
@@ -192,7 +201,7 @@ impl Drop for Connection {
             self.home.counters.socket_failed(failure);
         }
         for batch in self.take_unconfirmed() {
-            let batch = Batch { is_there_in_part: true, ..batch };
+            let batch = Batch { is_there_in_part: true, load: None, ..batch };
             // Without a receiver the destination itself is gone, and the ticket fails as it should.
             let _ = self.home.returned.send(batch);
         }

@@ -7,9 +7,11 @@
 //! | module | |
 //! |---|---|
 //! | [`tcp`] | a destination over TCP: admits, sends, tries again, drains |
+//! | `lane` | one endpoint of it: its pool, what is under way to it, and its pauses after failures |
 //! | `connect` | opens connections for the pool, and checks them at checkout |
 //! | `connection` | one connection, and the batches on it that are not confirmed |
 //! | `closing` | half-closes a connection, and learns what the peer has read |
+//! | `stream`, `tls` | the bytes of a connection, plain or in TLS |
 //! | `kernel` | what the kernel knows of a socket that the standard library does not ask |
 //! | [`counters`] | connections and failures, counted |
 //! | [`mod@file`] | a destination that is a file or standard output |
@@ -20,7 +22,10 @@ mod connection;
 pub mod counters;
 pub mod file;
 mod kernel;
+mod lane;
+mod stream;
 pub mod tcp;
+mod tls;
 
 use std::path::Path;
 use std::time::Duration;
@@ -49,7 +54,7 @@ impl Destination {
     /// Opens a destination. Files are opened now; connections when they are needed. Must be called within a runtime.
     pub async fn open(config: &DestinationConfig) -> Result<Self> {
         let kind = match &config.url {
-            Url::Tcp(endpoint) => Kind::Tcp(tcp::Tcp::new(endpoint, config)?),
+            Url::Tcp(endpoints) | Url::Tls(endpoints) => Kind::Tcp(tcp::Tcp::new(endpoints, config)?),
             Url::Stdout => Kind::File(Box::new(file::File::stdout())),
             Url::File(path) => Kind::File(Box::new(file::File::append(path).await?)),
         };
@@ -81,11 +86,11 @@ impl Destination {
         }
     }
 
-    /// Whether the destination can be reached: one connection is opened and closed again, without a byte. A file is not
+    /// Whether the destination can be reached: a connection to each endpoint is opened and closed again, without a byte. A file is not
     /// made, but its folder must be there.
     pub async fn probe(config: &DestinationConfig) -> Result<()> {
         match &config.url {
-            Url::Tcp(endpoint) => tcp::Tcp::new(endpoint, config)?.probe().await,
+            Url::Tcp(endpoints) | Url::Tls(endpoints) => tcp::Tcp::new(endpoints, config)?.probe().await,
             Url::Stdout => Ok(()),
             Url::File(path) => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

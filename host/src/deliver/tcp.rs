@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use bytes::Bytes;
-use deadpool::managed::{Object, Pool, PoolError, QueueMode, Timeouts};
+use deadpool::managed::Object;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -26,6 +26,7 @@ use super::closing::{self, Terms};
 use super::connect::Connector;
 use super::connection::{Batch, Connection, Home};
 use super::counters::{Counters, DeliveryReport};
+use super::lane::{Lane, Load, jittered};
 use crate::account::Ticket;
 use crate::config::{DestinationConfig, Endpoint};
 use crate::connections::Ending;
@@ -41,7 +42,7 @@ const SWEEP: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A pool of connections to one endpoint. Dropping it stops its tasks; what is unconfirmed then has failed.
+/// Pools of connections, one for each endpoint. Dropping it stops its tasks; what is unconfirmed then has failed.
 pub struct Tcp {
     inner: Arc<Inner>,
     /// What broken connections give back. Held by [`Inner::send_again`] while that runs.
@@ -51,7 +52,9 @@ pub struct Tcp {
 
 struct Inner {
     config: DestinationConfig,
-    pool: Pool<Connector>,
+    lanes: Vec<Lane>,
+    /// Counts sends, so that equal endpoints take turns.
+    turn: AtomicUsize,
     home: Arc<Home>,
     /// Permits of [`ADMISSION_UNIT`] bytes.
     admissions: Arc<Semaphore>,
@@ -87,23 +90,17 @@ impl Drop for Admission {
 }
 
 impl Tcp {
-    /// Makes the pool; connects when the first batch comes.
-    pub fn new(endpoint: &Endpoint, config: &DestinationConfig) -> Result<Self> {
+    /// Makes the pools; connects when the first batch comes.
+    pub fn new(endpoints: &[Endpoint], config: &DestinationConfig) -> Result<Self> {
         let (returned, given_back) = mpsc::unbounded_channel();
         let given_back = Arc::new(tokio::sync::Mutex::new(given_back));
         let home = Arc::new(Home { counters: Counters::default(), returned });
-        let connector =
-            Connector { endpoint: endpoint.clone(), connect_timeout: config.connect_timeout, home: Arc::clone(&home) };
-        let pool = Pool::builder(connector)
-            .max_size(config.connections)
-            // The one that was used last: connections that are not needed become idle, and end.
-            .queue_mode(QueueMode::Lifo)
-            .build()
-            .map_err(|error| anyhow!("failed to make the connection pool: {error}"))?;
+        let lanes = endpoints.iter().map(|endpoint| Lane::new(endpoint, config, &home)).collect::<Result<_>>()?;
         let units = (config.max_unconfirmed / ADMISSION_UNIT).clamp(1, u64::from(u32::MAX / 2));
         let inner = Arc::new(Inner {
             config: config.clone(),
-            pool,
+            lanes,
+            turn: AtomicUsize::new(0),
             home,
             admissions: Arc::new(Semaphore::new(units as usize)),
             admission_units: units as u32,
@@ -127,6 +124,7 @@ impl Tcp {
             failing_since: None,
             failures: 0,
             is_there_in_part: false,
+            load: None,
         };
         self.inner.deliver(batch).await;
     }
@@ -153,8 +151,8 @@ impl Tcp {
         self.inner.stop.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
-        for connection in self.inner.pool.retain(|_, _| false).removed {
-            connection.end(Ending::Stopped);
+        for lane in &self.inner.lanes {
+            lane.take_idle(|_, _| false).into_iter().for_each(|connection| connection.end(Ending::Stopped));
         }
         // Nobody gives anything back any more; what was given back until now fails by being dropped.
         let mut given_back = self.given_back.lock().await;
@@ -162,8 +160,9 @@ impl Tcp {
     }
 
     pub(super) async fn probe(&self) -> Result<()> {
-        let connection = self.inner.pool.manager().connect().await?;
-        connection.end(Ending::Idle);
+        for lane in &self.inner.lanes {
+            lane.connect().await?.end(Ending::Idle);
+        }
         Ok(())
     }
 
@@ -228,18 +227,19 @@ impl Inner {
         }
         let pause = FIRST_PAUSE * 2_u32.saturating_pow(batch.failures);
         batch.failures += 1;
-        sleep(pause.min(LONGEST_PAUSE)).await;
+        sleep(jittered(pause.min(LONGEST_PAUSE))).await;
         if std::mem::take(&mut batch.is_there_in_part) {
             batch.ticket.note_resend();
         }
         Some(batch)
     }
 
-    async fn try_send(self: &Arc<Self>, batch: Batch) -> Result<(), (Batch, String)> {
-        let mut connection = match self.checkout().await {
-            Ok(connection) => connection,
+    async fn try_send(self: &Arc<Self>, mut batch: Batch) -> Result<(), (Batch, String)> {
+        let (mut connection, load) = match self.checkout(batch.ndjson.len() as u64).await {
+            Ok(checkout) => checkout,
             Err(error) => return Err((batch, error)),
         };
+        batch.load = Some(load);
         match connection.write(batch, self.config.write_timeout).await {
             Ok(()) => {
                 self.give_back(connection);
@@ -252,25 +252,26 @@ impl Inner {
                     _ => Ending::Reset,
                 };
                 Object::take(connection).fail(ending, reason.clone());
-                Err((batch, reason))
+                Err((Batch { load: None, ..batch }, reason))
             }
         }
     }
 
-    async fn checkout(&self) -> Result<Object<Connector>, String> {
-        let at_once = Timeouts { wait: Some(Duration::ZERO), ..Timeouts::default() };
-        let connection = match self.pool.timeout_get(&at_once).await {
-            Err(PoolError::Timeout(_)) => {
-                self.home.counters.waited();
-                // Whoever holds the connections has a deadline for each write, so that this wait ends.
-                self.pool.get().await
+    /// A connection to the best endpoint that can be had; each is tried once.
+    async fn checkout(&self, bytes: u64) -> Result<(Object<Connector>, Load), String> {
+        let mut error = String::new();
+        for _ in &self.lanes {
+            let lane = Lane::choose(&self.lanes, self.turn.fetch_add(1, Relaxed));
+            if !error.is_empty() && lane.is_left_alone() {
+                break;
             }
-            other => other,
-        };
-        connection.map_err(|error| match error {
-            PoolError::Backend(error) => error.to_string(),
-            other => other.to_string(),
-        })
+            let load = lane.load(bytes);
+            match lane.checkout(|| self.home.counters.waited()).await {
+                Ok(connection) => return Ok((connection, load)),
+                Err(failed) => error = failed,
+            }
+        }
+        Err(error)
     }
 
     /// A connection after a whole batch: back into the pool, or closed, so that what it carried is confirmed.
@@ -280,16 +281,19 @@ impl Inner {
                 batch.ticket.confirm(Rung::Written);
             }
         }
-        let wanted = self.draining.load(Relaxed) || self.starving.load(Relaxed) > 0;
-        if wanted || connection.carried >= self.config.rotate_bytes {
+        let is_wanted = self.draining.load(Relaxed) || self.starving.load(Relaxed) > 0;
+        let is_old = connection.opened.elapsed() >= self.config.rotate_age;
+        if is_wanted || is_old || connection.carried >= self.config.rotate_bytes {
             self.close(Object::take(connection));
         }
     }
 
     /// Closes idle connections for which there is a reason to.
     fn close_idle(self: &Arc<Self>, reason: impl Fn(&Connection) -> bool) {
-        for connection in self.pool.retain(|connection, _| !reason(connection)).removed {
-            self.close(connection);
+        for lane in &self.lanes {
+            for connection in lane.take_idle(|connection, _| !reason(connection)) {
+                self.close(connection);
+            }
         }
     }
 
@@ -313,17 +317,19 @@ impl Inner {
             let starving = self.starving.load(Relaxed) > 0;
             let idle_timeout = self.config.idle_timeout;
             let rotate_age = self.config.rotate_age;
-            let removed = self.pool.retain(|connection, metrics| {
+            let is_kept = |connection: &Connection, unused_for: Duration| {
                 if self.config.confirm == Rung::Received && connection.confirm_received().is_err() {
                     return false;
                 }
                 let unconfirmed = connection.has_unconfirmed();
                 let is_due = unconfirmed && (starving || connection.opened.elapsed() >= rotate_age);
-                let is_idle = !unconfirmed && metrics.last_used() >= idle_timeout;
+                let is_idle = !unconfirmed && unused_for >= idle_timeout;
                 connection.peer_is_open().is_ok() && !is_due && !is_idle
-            });
-            for connection in removed.removed {
-                self.close(connection);
+            };
+            for lane in &self.lanes {
+                for connection in lane.take_idle(is_kept) {
+                    self.close(connection);
+                }
             }
         }
     }
@@ -344,13 +350,13 @@ impl Inner {
 
     fn note_up(&self) {
         if self.lock_down_since().take().is_some() {
-            tracing::info!(destination = %self.pool.manager().endpoint, "the destination takes events again");
+            tracing::info!(destination = %self.config.url, "the destination takes events again");
         }
     }
 
     fn note_down(&self, error: &str) {
         self.lock_down_since().get_or_insert_with(|| {
-            tracing::warn!(destination = %self.pool.manager().endpoint, error, "the destination does not take events, retrying");
+            tracing::warn!(destination = %self.config.url, error, "the destination does not take events, retrying");
             Instant::now()
         });
     }
