@@ -11,6 +11,7 @@
 //! | `cases` | golden cases of the built-in mapping, natively and in the sandbox |
 //! | `cli` | the commands, their help, their errors, their exit codes |
 //! | `config` | the example that documents every setting, and mistakes in a config |
+//! | `lumberjack` | Beats' protocol, against two independent receivers |
 //! | `memory` | a large object in little memory |
 //! | `layering` | which module may know which |
 //! | `tls` | whom elbow trusts, and who it says that it is |
@@ -24,6 +25,7 @@ mod endpoints;
 mod ids;
 mod input;
 mod layering;
+mod lumberjack;
 mod memory;
 mod s3;
 mod sandbox;

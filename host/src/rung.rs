@@ -14,11 +14,13 @@ pub enum Rung {
     Received,
     /// elbow has half-closed, and the peer has read to the end and closed its side.
     Closed,
+    /// The receiving program has acknowledged it (Lumberjack).
+    Accepted,
 }
 
 impl Rung {
     /// All rungs, the weakest first.
-    pub const ALL: [Rung; 3] = [Rung::Written, Rung::Received, Rung::Closed];
+    pub const ALL: [Rung; 4] = [Rung::Written, Rung::Received, Rung::Closed, Rung::Accepted];
 
     /// The name, as in the config.
     pub fn name(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Rung {
             Rung::Written => "written",
             Rung::Received => "received",
             Rung::Closed => "closed",
+            Rung::Accepted => "accepted",
         }
     }
 }

@@ -71,6 +71,8 @@ enum RungArg {
     Received,
     /// elbow has half-closed, and the peer has read to the end and closed its side (the default over TCP)
     Closed,
+    /// The receiving program has acknowledged it (the only one for Lumberjack)
+    Accepted,
 }
 
 impl From<RungArg> for Rung {
@@ -79,6 +81,7 @@ impl From<RungArg> for Rung {
             RungArg::Written => Rung::Written,
             RungArg::Received => Rung::Received,
             RungArg::Closed => Rung::Closed,
+            RungArg::Accepted => Rung::Accepted,
         }
     }
 }

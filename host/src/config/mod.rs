@@ -73,6 +73,12 @@ pub struct DestinationConfig {
     pub write_timeout: Duration,
     /// How long the peer may take, without any progress, to close its side.
     pub close_timeout: Duration,
+    /// Lumberjack: how long the receiver may say nothing while events wait to be accepted.
+    pub ack_timeout: Duration,
+    /// Lumberjack: the most events in a window.
+    pub window: u32,
+    /// Lumberjack: from 0, none, to 9, most.
+    pub compression: u32,
     /// How long a connection may be unused.
     pub idle_timeout: Duration,
     /// How long a batch is tried again.
@@ -107,6 +113,12 @@ struct DestinationFile {
     tls: Option<TlsConfig>,
     #[serde(default = "defaults::close_timeout", deserialize_with = "units::duration")]
     close_timeout: Duration,
+    #[serde(default = "defaults::ack_timeout", deserialize_with = "units::duration")]
+    ack_timeout: Duration,
+    #[serde(default = "defaults::window")]
+    window: std::num::NonZeroU32,
+    #[serde(default = "defaults::compression")]
+    compression: u32,
     #[serde(default = "defaults::idle_timeout", deserialize_with = "units::duration")]
     idle_timeout: Duration,
     #[serde(default = "defaults::retry_for", deserialize_with = "units::duration")]
@@ -143,6 +155,15 @@ mod defaults {
     pub(super) fn close_timeout() -> Duration {
         Duration::from_secs(30)
     }
+    pub(super) fn ack_timeout() -> Duration {
+        Duration::from_secs(30)
+    }
+    pub(super) fn window() -> std::num::NonZeroU32 {
+        const { std::num::NonZeroU32::new(2048).expect("2048 is not 0") }
+    }
+    pub(super) fn compression() -> u32 {
+        3
+    }
     pub(super) fn idle_timeout() -> Duration {
         Duration::from_secs(60)
     }
@@ -167,7 +188,7 @@ impl From<DestinationFile> for DestinationConfig {
     fn from(file: DestinationFile) -> Self {
         let strongest = file.url.strongest_rung();
         let confirm = file.confirm.unwrap_or(strongest);
-        let is_tls = matches!(file.url, Url::Tls(_));
+        let is_tls = file.url.is_tls();
         Self {
             confirm,
             require: file.require.unwrap_or(confirm.min(Rung::Received)),
@@ -180,6 +201,9 @@ impl From<DestinationFile> for DestinationConfig {
             tls: file.tls.or_else(|| is_tls.then(TlsConfig::default)),
             write_timeout: file.write_timeout,
             close_timeout: file.close_timeout,
+            ack_timeout: file.ack_timeout,
+            window: file.window.get(),
+            compression: file.compression,
             idle_timeout: file.idle_timeout,
             retry_for: file.retry_for,
             rotate_bytes: file.rotate_bytes,
@@ -191,10 +215,16 @@ impl From<DestinationFile> for DestinationConfig {
 }
 
 impl Url {
+    /// Whether the connections are in TLS.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Url::Tls(_) | Url::Lumberjack { tls: true, .. })
+    }
+
     /// The strongest rung that a destination of this kind can prove.
     pub fn strongest_rung(&self) -> Rung {
         match self {
             Url::Tcp(_) | Url::Tls(_) => Rung::Closed,
+            Url::Lumberjack { .. } => Rung::Accepted,
             Url::Stdout | Url::File(_) => Rung::Written,
         }
     }
@@ -214,6 +244,9 @@ impl DestinationConfig {
             tls: None,
             write_timeout: defaults::write_timeout(),
             close_timeout: defaults::close_timeout(),
+            ack_timeout: defaults::ack_timeout(),
+            window: defaults::window(),
+            compression: defaults::compression(),
             idle_timeout: defaults::idle_timeout(),
             retry_for: defaults::retry_for(),
             rotate_bytes: defaults::rotate_bytes(),
@@ -236,8 +269,14 @@ impl DestinationConfig {
         if self.confirm > strongest {
             bail!("`{}` cannot confirm `{}`: the most that it can prove is `{strongest}`", self.url, self.confirm);
         }
-        if self.tls.is_some() && !matches!(self.url, Url::Tls(_)) {
-            bail!("`{}` is not in TLS, so `tls` has no effect: write `tls://`", self.url);
+        if self.tls.is_some() && !self.url.is_tls() {
+            bail!("`{}` is not in TLS, so `tls` has no effect: write `tls://` or `lumberjacks://`", self.url);
+        }
+        if matches!(self.url, Url::Lumberjack { .. }) && self.confirm != Rung::Accepted {
+            bail!("`{}` always confirms `accepted`: `confirm = \"{}\"` has no meaning for it", self.url, self.confirm);
+        }
+        if self.compression > 9 {
+            bail!("`compression` is {}: expected a number from 0 (none) to 9 (most)", self.compression);
         }
         if self.require > self.confirm {
             bail!("`require` is `{}`, but `confirm` follows batches only to `{}`", self.require, self.confirm);

@@ -16,6 +16,13 @@ pub enum Url {
     Tcp(Vec<Endpoint>),
     /// The same over TLS, `tls://host:port`.
     Tls(Vec<Endpoint>),
+    /// Lumberjack, version 2: `lumberjack://host:port`, over TLS `lumberjacks://host:port`.
+    Lumberjack {
+        /// One or several.
+        endpoints: Vec<Endpoint>,
+        /// Over TLS.
+        tls: bool,
+    },
     /// `stdout:`
     Stdout,
     /// `file:PATH`
@@ -44,6 +51,8 @@ impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Url::Tcp(endpoints) => write!(f, "tcp://{}", joined(endpoints)),
+            Url::Lumberjack { endpoints, tls: false } => write!(f, "lumberjack://{}", joined(endpoints)),
+            Url::Lumberjack { endpoints, tls: true } => write!(f, "lumberjacks://{}", joined(endpoints)),
             Url::Tls(endpoints) => write!(f, "tls://{}", joined(endpoints)),
             Url::Stdout => f.write_str("stdout:"),
             Url::File(path) => write!(f, "file:{}", path.display()),
@@ -59,7 +68,8 @@ impl FromStr for Url {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        const EXPECTED: &str = "expected `tcp://host:port`, `tls://host:port`, `stdout:` or `file:PATH`";
+        const EXPECTED: &str =
+            "expected `tcp://host:port`, `tls://`, `lumberjack://`, `lumberjacks://`, `stdout:` or `file:PATH`";
         let endpoints = |list: &str| -> Result<Vec<Endpoint>> {
             let endpoints = list.trim_end_matches('/').split(',').map(|endpoint| endpoint.trim().parse());
             endpoints.collect::<Result<_>>().with_context(|| format!("`{text}`: {EXPECTED}"))
@@ -69,6 +79,12 @@ impl FromStr for Url {
         }
         if let Some(list) = text.strip_prefix("tls://") {
             return Ok(Url::Tls(endpoints(list)?));
+        }
+        if let Some(list) = text.strip_prefix("lumberjack://") {
+            return Ok(Url::Lumberjack { endpoints: endpoints(list)?, tls: false });
+        }
+        if let Some(list) = text.strip_prefix("lumberjacks://") {
+            return Ok(Url::Lumberjack { endpoints: endpoints(list)?, tls: true });
         }
         match text.split_once(':') {
             Some(("stdout", "")) => Ok(Url::Stdout),
@@ -198,7 +214,15 @@ mod tests {
 
     #[test]
     fn a_url_is_read_and_written_alike() {
-        for url in ["tcp://logstash:5000", "tcp://[::1]:5000", "tls://a:1,b:2", "stdout:", "file:/tmp/events.ndjson"] {
+        for url in [
+            "tcp://logstash:5000",
+            "tcp://[::1]:5000",
+            "tls://a:1,b:2",
+            "lumberjack://a:1",
+            "lumberjacks://a:1,[::1]:2",
+            "stdout:",
+            "file:/tmp/events.ndjson",
+        ] {
             assert_eq!(url.parse::<Url>().unwrap().to_string(), url);
         }
     }

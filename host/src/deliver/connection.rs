@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::counters::Counters;
 use super::kernel::Peer;
 use super::lane::Load;
+use super::lumberjack;
 use super::stream::Stream;
 use super::tcp::Admission;
 use crate::account::Ticket;
@@ -37,6 +38,15 @@ pub(super) struct Batch {
     pub(super) load: Option<Load>,
     /// Its share of the bound of unconfirmed bytes, given back with the batch.
     pub(super) _admission: Admission,
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy)]
+pub(super) enum Protocol {
+    /// Events, one a line. `patience` is how long the peer may take no byte.
+    Lines { patience: Duration },
+    /// Lumberjack, version 2.
+    Lumberjack(lumberjack::Terms),
 }
 
 /// What all connections of a destination share.
@@ -79,23 +89,37 @@ impl Connection {
         }
     }
 
-    /// Writes a batch, which is then unconfirmed on this connection. Within `patience` some byte has to go.
+    /// Sends a batch: over plain TCP it is then unconfirmed on this connection, over Lumberjack it is accepted.
     ///
-    /// After an error the batch is given back, and the connection is of no use any more. Dropping the future fails the
-    /// batch's ticket and leaves the connection in the middle of it: see [`Self::is_usable`].
-    pub(super) async fn write(&mut self, batch: Batch, patience: Duration) -> Result<(), (Batch, io::Error)> {
+    /// After an error what is left of the batch is given back, and the connection is of no use any more. Dropping the
+    /// future fails the batch's ticket and leaves the connection in the middle of it: see [`Self::is_usable`].
+    pub(super) async fn send(&mut self, batch: Batch, protocol: Protocol) -> Result<(), (Batch, io::Error)> {
         let mut rest = batch.ndjson.clone();
-        let written = self.write_all(&mut rest, patience).await;
-        if let Err(error) = written {
-            let is_there_in_part = rest.len() < batch.ndjson.len();
-            return Err((Batch { is_there_in_part, ..batch }, error));
+        self.in_write = true;
+        let sent = match protocol {
+            Protocol::Lines { patience } => self.write_all(&mut rest, patience).await,
+            Protocol::Lumberjack(terms) => lumberjack::send(&mut self.stream, &mut rest, terms).await,
+        };
+        match (sent, protocol) {
+            (Ok(()), Protocol::Lines { .. }) => self.unconfirmed().push_back((self.carried, batch)),
+            (Ok(()), Protocol::Lumberjack(_)) => {
+                self.carried += batch.ndjson.len() as u64;
+                batch.ticket.confirm(Rung::Accepted);
+            }
+            (Err(error), Protocol::Lines { .. }) => {
+                let is_there_in_part = rest.len() < batch.ndjson.len();
+                return Err((Batch { is_there_in_part, ..batch }, error));
+            }
+            (Err(error), Protocol::Lumberjack(_)) => {
+                // What was accepted need not go out again; what was not may be there all the same.
+                return Err((Batch { ndjson: rest, is_there_in_part: true, ..batch }, error));
+            }
         }
-        self.unconfirmed().push_back((self.carried, batch));
+        self.in_write = false;
         Ok(())
     }
 
     async fn write_all(&mut self, rest: &mut Bytes, patience: Duration) -> io::Result<()> {
-        self.in_write = true;
         while !rest.is_empty() {
             match timeout(patience, self.stream.write_buf(rest)).await {
                 Ok(Ok(written)) if written > 0 => self.carried += written as u64,
@@ -108,9 +132,7 @@ impl Connection {
             }
         }
         // In TLS the last record may wait in a buffer.
-        timeout(patience, self.stream.flush()).await.map_err(|_| ErrorKind::TimedOut)??;
-        self.in_write = false;
-        Ok(())
+        timeout(patience, self.stream.flush()).await.map_err(|_| ErrorKind::TimedOut)?
     }
 
     /// Whether another batch can go out on it: no write was left in the middle, and the peer has not closed. If not, the

@@ -12,6 +12,7 @@
 //! | `connection` | one connection, and the batches on it that are not confirmed |
 //! | `closing` | half-closes a connection, and learns what the peer has read |
 //! | `stream`, `tls` | the bytes of a connection, plain or in TLS |
+//! | `lumberjack` | the protocol of Beats, whose receivers acknowledge events |
 //! | `kernel` | what the kernel knows of a socket that the standard library does not ask |
 //! | [`counters`] | connections and failures, counted |
 //! | [`mod@file`] | a destination that is a file or standard output |
@@ -23,6 +24,7 @@ pub mod counters;
 pub mod file;
 mod kernel;
 mod lane;
+mod lumberjack;
 mod stream;
 pub mod tcp;
 mod tls;
@@ -54,7 +56,9 @@ impl Destination {
     /// Opens a destination. Files are opened now; connections when they are needed. Must be called within a runtime.
     pub async fn open(config: &DestinationConfig) -> Result<Self> {
         let kind = match &config.url {
-            Url::Tcp(endpoints) | Url::Tls(endpoints) => Kind::Tcp(tcp::Tcp::new(endpoints, config)?),
+            Url::Tcp(endpoints) | Url::Tls(endpoints) | Url::Lumberjack { endpoints, .. } => {
+                Kind::Tcp(tcp::Tcp::new(endpoints, config)?)
+            }
             Url::Stdout => Kind::File(Box::new(file::File::stdout())),
             Url::File(path) => Kind::File(Box::new(file::File::append(path).await?)),
         };
@@ -90,7 +94,9 @@ impl Destination {
     /// made, but its folder must be there.
     pub async fn probe(config: &DestinationConfig) -> Result<()> {
         match &config.url {
-            Url::Tcp(endpoints) | Url::Tls(endpoints) => tcp::Tcp::new(endpoints, config)?.probe().await,
+            Url::Tcp(endpoints) | Url::Tls(endpoints) | Url::Lumberjack { endpoints, .. } => {
+                tcp::Tcp::new(endpoints, config)?.probe().await
+            }
             Url::Stdout => Ok(()),
             Url::File(path) => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

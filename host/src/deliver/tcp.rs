@@ -24,11 +24,12 @@ use tokio_util::task::TaskTracker;
 
 use super::closing::{self, Terms};
 use super::connect::Connector;
-use super::connection::{Batch, Connection, Home};
+use super::connection::{Batch, Connection, Home, Protocol};
 use super::counters::{Counters, DeliveryReport};
 use super::lane::{Lane, Load, jittered};
+use super::lumberjack;
 use crate::account::Ticket;
-use crate::config::{DestinationConfig, Endpoint};
+use crate::config::{DestinationConfig, Endpoint, Url};
 use crate::connections::Ending;
 use crate::rung::Rung;
 
@@ -53,6 +54,7 @@ pub struct Tcp {
 struct Inner {
     config: DestinationConfig,
     lanes: Vec<Lane>,
+    protocol: Protocol,
     /// Counts sends, so that equal endpoints take turns.
     turn: AtomicUsize,
     home: Arc<Home>,
@@ -100,6 +102,7 @@ impl Tcp {
         let inner = Arc::new(Inner {
             config: config.clone(),
             lanes,
+            protocol: protocol(config),
             turn: AtomicUsize::new(0),
             home,
             admissions: Arc::new(Semaphore::new(units as usize)),
@@ -240,13 +243,13 @@ impl Inner {
             Err(error) => return Err((batch, error)),
         };
         batch.load = Some(load);
-        match connection.write(batch, self.config.write_timeout).await {
+        match connection.send(batch, self.protocol).await {
             Ok(()) => {
                 self.give_back(connection);
                 Ok(())
             }
             Err((batch, error)) => {
-                let reason = format!("failed to write to {}: {error}", connection.peer);
+                let reason = format!("failed to send to {}: {error}", connection.peer);
                 let ending = match error.kind() {
                     ErrorKind::TimedOut => Ending::WriteTimeout,
                     _ => Ending::Reset,
@@ -363,6 +366,19 @@ impl Inner {
 
     fn lock_down_since(&self) -> MutexGuard<'_, Option<Instant>> {
         self.down_since.lock().expect("no holder of this lock panics")
+    }
+}
+
+fn protocol(config: &DestinationConfig) -> Protocol {
+    match config.url {
+        Url::Lumberjack { .. } => Protocol::Lumberjack(lumberjack::Terms {
+            window: config.window,
+            compression: config.compression,
+            write_timeout: config.write_timeout,
+            ack_timeout: config.ack_timeout,
+            busy_timeout: config.retry_for.max(config.ack_timeout),
+        }),
+        _ => Protocol::Lines { patience: config.write_timeout },
     }
 }
 
