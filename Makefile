@@ -20,6 +20,11 @@ demo: toolchain ## Sample logs from an S3 server through the built-in mapping to
 test: toolchain ## All tests: the library's, the guests', and those over real sockets
 	$(CARGO) test $(RELEASE) --workspace
 
+.PHONY: soak
+soak: toolchain ## The fault harness for SEEDS=10000 seeds, from FROM=0 on
+	SEEDS=$(or $(SEEDS),10000) FROM=$(or $(FROM),0) $(CARGO) test $(RELEASE) --package elbow --test integration \
+		whatever_the_network_does -- --nocapture
+
 .PHONY: install
 install: toolchain ## elbow into ~/.cargo/bin
 	$(CARGO) install --locked --path host

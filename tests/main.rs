@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `delivery` | the original sin and its relatives: receivers that are late, slow, gone, or break off |
 //! | `endpoints` | several endpoints: load is spread, one that fails is left alone |
+//! | `faults` | the fault harness: seeds decide what fails, an oracle judges |
 //! | `ids` | ids of events, the way back to the record, dead letters |
 //! | `input` | objects that are truncated, garbage, empty, or full of surprises |
 //! | `sandbox` | mappings that trap, loop, eat memory, or miscount |
@@ -22,6 +23,7 @@ mod cli;
 mod config;
 mod delivery;
 mod endpoints;
+mod faults;
 mod ids;
 mod input;
 mod layering;

@@ -8,11 +8,10 @@
 //! and each byte outside of printable ASCII as `\xHH`.
 
 use elbow_guest::Reject;
-use elbow_guest::scan::Fields;
 
 use crate::program::Source::{Columns, Flag, Number, Numbers, Text, Texts, Time};
 use crate::program::{Output, field};
-use crate::values::{Slot, Values};
+use crate::values::{Slot, Values, columns};
 
 /// What the format is, for people.
 pub const SUMMARY: &str = "access log of an Application Load Balancer";
@@ -60,18 +59,7 @@ const COLUMNS: [&str; 34] = [
 
 /// Splits a line into values.
 pub fn parse<'a>(line: &'a [u8], values: &mut Values<'a>) -> Result<(), Reject> {
-    let mut fields = Fields::new(line);
-    let mut columns = 0;
-    for (index, name) in COLUMNS.iter().enumerate() {
-        let Some(column) = fields.next() else { break };
-        parse_column(index, column, values)
-            .map_err(|Reject(reason)| Reject::from(format!("column {}, {name}: {reason}", index + 1)))?;
-        columns = index + 1;
-    }
-    if columns < MIN_COLUMNS {
-        return Err(Reject::from(format!("expected an ALB line of at least {MIN_COLUMNS} columns, found {columns}")));
-    }
-    let extra = fields.rest();
+    let extra = columns(line, &COLUMNS, MIN_COLUMNS, "an ALB", values, parse_column)?;
     values.set(Slot::Extra, (!extra.is_empty() && extra.trim_ascii_end() != b"-").then_some(extra));
     values.set(Slot::ListenerProtocol, Some(b"http"));
     values.outcome();

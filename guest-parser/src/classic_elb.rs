@@ -4,11 +4,10 @@
 //! only way to tell it from one for HTTP. Bytes are those of the body for HTTP, and all for TCP.
 
 use elbow_guest::Reject;
-use elbow_guest::scan::Fields;
 
 use crate::program::Source::{Columns, Number, Text, Time};
 use crate::program::{Output, field};
-use crate::values::{Slot, Values};
+use crate::values::{Slot, Values, columns};
 
 /// What the format is, for people.
 pub const SUMMARY: &str = "access log of a Classic Load Balancer";
@@ -37,20 +36,8 @@ const COLUMNS: [&str; 15] = [
 
 /// Splits a line into values.
 pub fn parse<'a>(line: &'a [u8], values: &mut Values<'a>) -> Result<(), Reject> {
-    let mut fields = Fields::new(line);
-    let mut columns = 0;
-    for (index, name) in COLUMNS.iter().enumerate() {
-        let Some(column) = fields.next() else { break };
-        parse_column(index, column, values)
-            .map_err(|Reject(reason)| Reject::from(format!("column {}, {name}: {reason}", index + 1)))?;
-        columns = index + 1;
-    }
-    if columns < MIN_COLUMNS {
-        return Err(Reject::from(format!(
-            "expected a classic ELB line of at least {MIN_COLUMNS} columns, found {columns}"
-        )));
-    }
-    values.set(Slot::Extra, (!fields.rest().is_empty()).then_some(fields.rest()));
+    let extra = columns(line, &COLUMNS, MIN_COLUMNS, "a classic ELB", values, parse_column)?;
+    values.set(Slot::Extra, (!extra.is_empty()).then_some(extra));
     listener(values);
     values.outcome();
     Ok(())

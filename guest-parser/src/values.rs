@@ -4,6 +4,7 @@
 //! formats share for addresses, request lines and times are here.
 
 use elbow_guest::Reject;
+use elbow_guest::scan::Fields;
 
 /// Where a value has its place. A format uses those that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,6 +231,31 @@ impl<'a> Values<'a> {
         });
         self.set(Slot::Outcome, outcome);
     }
+}
+
+/// Hands the columns of a line to `parse`, each with its index in `names`, and answers what is behind the last that has a
+/// name. An error names the column. `what` is the format in words, for a line that has too few columns.
+#[inline]
+pub fn columns<'a>(
+    line: &'a [u8],
+    names: &[&str],
+    min: usize,
+    what: &str,
+    values: &mut Values<'a>,
+    parse: impl Fn(usize, &'a [u8], &mut Values<'a>) -> Result<(), Reject>,
+) -> Result<&'a [u8], Reject> {
+    let mut fields = Fields::new(line);
+    for (index, name) in names.iter().enumerate() {
+        let Some(column) = fields.next() else {
+            if index >= min {
+                break;
+            }
+            return Err(Reject::from(format!("expected {what} line of at least {min} columns, found {index}")));
+        };
+        parse(index, column, values)
+            .map_err(|Reject(reason)| Reject::from(format!("column {}, {name}: {reason}", index + 1)))?;
+    }
+    Ok(fields.rest())
 }
 
 /// `YYYY-MM-DDTHH:MM:SS` with any or no fraction, and `Z` or nothing after it.

@@ -39,17 +39,28 @@ pub(crate) struct S3 {
     pub(crate) store: Store,
     address: SocketAddr,
     faults: Arc<Mutex<VecDeque<Fault>>>,
-    _runtime: tokio::runtime::Runtime,
+    /// Taken out when the server ends.
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        // Also from within another runtime, where waiting is not allowed.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl S3 {
     pub(crate) fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let (store, faults) = (Store::default(), Arc::default());
         runtime.spawn(serve(listener, store.clone(), Arc::clone(&faults)));
-        Self { store, address, faults, _runtime: runtime }
+        Self { store, address, faults, runtime: Some(runtime) }
     }
 
     pub(crate) fn put(&self, key: &str, bytes: impl Into<Bytes>) {
@@ -59,6 +70,15 @@ impl S3 {
     /// What happens to the next GETs of objects, one after the other.
     pub(crate) fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.faults.lock().unwrap().extend(faults);
+    }
+
+    /// Nothing happens to GETs any more.
+    pub(crate) fn fail_no_more(&self) {
+        self.faults.lock().unwrap().clear();
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// `elbow forward` with this server, events in the style `flat` on standard output.
@@ -74,14 +94,15 @@ impl S3 {
     /// A command with this server.
     pub(crate) fn command(&self, subcommand: &str) -> Elbow {
         Elbow::new(subcommand)
-            .env("AWS_ENDPOINT_URL", &format!("http://{}", self.address))
+            .env("AWS_ENDPOINT_URL", &self.endpoint())
             .env("AWS_REGION", "eu-central-1")
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
     }
 }
 
-async fn serve(listener: tokio::net::TcpListener, store: Store, faults: Arc<Mutex<VecDeque<Fault>>>) {
+async fn serve(listener: std::net::TcpListener, store: Store, faults: Arc<Mutex<VecDeque<Fault>>>) {
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     let service = store.service();
     while let Ok((stream, _)) = listener.accept().await {
         let (service, store, faults) = (service.clone(), store.clone(), Arc::clone(&faults));

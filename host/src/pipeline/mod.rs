@@ -6,6 +6,7 @@
 //! are confirmed only when their connection rotates.
 
 mod dead_letters;
+mod outlet;
 mod passage;
 
 use std::collections::{BTreeMap, HashMap};

@@ -1,0 +1,141 @@
+//! The second half of an object's way: what the guest has made of its batches goes out.
+
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+
+use super::Pipeline;
+use super::dead_letters::Mailbag;
+use super::passage::{MappedTotals, Way, oversize_reason, undelivered, unwritten};
+use crate::account::Account;
+use crate::cut::Oversize;
+use crate::dead_letter::DeadLetter;
+use crate::deliver::Destination;
+use crate::event_id::{EventId, ObjectHash, Stamp};
+use crate::map::session::{Records, Yield};
+use crate::map::{Mapped, Mapping};
+use crate::object::Object;
+
+/// Where what becomes of an object goes: its events, and its dead letters.
+pub(super) struct Outlet<'a> {
+    pipeline: &'a Pipeline,
+    object: String,
+    hash: Option<ObjectHash>,
+    mapping: &'a Mapping,
+    destination: &'a Destination,
+    /// Puts ids into events; `None` if they are off, or the object has no identity.
+    stamp: Option<Stamp>,
+    account: Arc<Account>,
+    dead_letters: Arc<Account>,
+}
+
+impl<'a> Outlet<'a> {
+    pub(super) fn new(
+        pipeline: &'a Pipeline,
+        object: &Object,
+        way: &Way<'a>,
+        account: &Arc<Account>,
+        dead_letters: &Arc<Account>,
+    ) -> Self {
+        let hash = ObjectHash::of(object);
+        let field = way.destination.event_id();
+        Self {
+            pipeline,
+            object: object.to_string(),
+            mapping: way.mapping,
+            destination: way.destination,
+            stamp: hash.as_ref().filter(|_| !field.is_empty()).map(|hash| Stamp::new(field, hash)),
+            hash,
+            account: Arc::clone(account),
+            dead_letters: Arc::clone(dead_letters),
+        }
+    }
+
+    /// The second half: delivers what the guest makes of the batches, until the last. Once something has failed, what is
+    /// still under way is accounted for, and not sent.
+    pub(super) async fn deliver(&self, mut yields: Yield, totals: &mut MappedTotals) -> Result<()> {
+        let mut mailbag = self.mailbag("");
+        while let Some(yielded) = yields.next().await {
+            let (records, mapped) = yielded.map_err(|broken| {
+                totals.abandoned = broken.abandoned;
+                broken.error
+            })?;
+            totals.add(&mapped);
+            self.deliver_events(&records, &mapped).await;
+            if self.pipeline.dead_letters.are_wanted() && !mapped.rejects.is_empty() {
+                let lines: Vec<&[u8]> = records.iter().collect();
+                for reject in &mapped.rejects {
+                    let index = reject.index as usize;
+                    let record = lines[index];
+                    let begin = records.offsets[index];
+                    let letter = self.dead_letter(begin, record.len() as u64, &reject.reason, Some(record));
+                    mailbag.add(&letter).await;
+                }
+                mailbag.end_batch().await;
+            }
+        }
+        mailbag.finish().await;
+        Ok(())
+    }
+
+    async fn deliver_events(&self, records: &Records, mapped: &Mapped) {
+        let events = mapped.event_records.len() as u64;
+        if events == 0 {
+            return;
+        }
+        let ndjson = match &self.stamp {
+            Some(stamp) => stamp.put(&mapped.ndjson, &mapped.event_records, &records.offsets),
+            None => mapped.ndjson.clone(),
+        };
+        let failure = self.account.failure();
+        let ticket = self.account.open(events, ndjson.len() as u64);
+        match failure {
+            Some(failure) => ticket.fail(failure),
+            None => self.destination.send(ndjson, ticket).await,
+        }
+    }
+
+    /// Records over the cap are not kept, so that their dead letters say only where they were.
+    pub(super) async fn deliver_oversize(&self, oversize: &[Oversize]) {
+        let mut mailbag = self.mailbag("oversize-");
+        if self.pipeline.dead_letters.are_wanted() {
+            for record in oversize {
+                let reason = oversize_reason(record, self.pipeline.config.limits.max_record);
+                mailbag.add(&self.dead_letter(record.offset, record.bytes, &reason, None)).await;
+            }
+        }
+        mailbag.finish().await;
+    }
+
+    fn mailbag(&self, kind: &str) -> Mailbag<'_> {
+        let name = self.hash.as_ref().map_or_else(|| "stdin".to_owned(), ObjectHash::to_string);
+        let letters = &self.pipeline.dead_letters;
+        Mailbag::new(letters, &self.pipeline.fetcher, self.destination, &self.dead_letters, format!("{kind}{name}"))
+    }
+
+    fn dead_letter(&self, begin: u64, bytes: u64, reason: &str, record: Option<&[u8]>) -> String {
+        let field = self.destination.event_id();
+        let id = self.hash.clone().map(|object| EventId { object, offset: begin, index: None });
+        DeadLetter {
+            object: &self.object,
+            id: id.filter(|_| !field.is_empty()).map(|id| (field, id.to_string())),
+            begin,
+            end: begin + bytes,
+            reason,
+            mapping: self.mapping.name(),
+            digest: self.mapping.digest(),
+            record,
+        }
+        .to_line()
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.account.failure().is_some() || self.dead_letters.failure().is_some()
+    }
+
+    /// Whether all that was sent until now has gone well.
+    pub(super) fn result(&self) -> Result<()> {
+        let failure = undelivered(&self.account.delivered()).or_else(|| unwritten(&self.dead_letters.delivered()));
+        failure.map_or(Ok(()), |failure| Err(anyhow!(failure)))
+    }
+}
