@@ -262,9 +262,11 @@ fn config(script: &Script, address: SocketAddr, confirm: Rung) -> Config {
     destination.retry_for = Duration::from_secs(8);
     destination.event_id = String::new();
     let mapping = MappingConfig { component: Some(guests::fault().into()), ..MappingConfig::default() };
-    let mut config = Config::default();
-    config.destinations = BTreeMap::from([("receiver".into(), destination)]);
-    config.mappings = BTreeMap::from([("lines".into(), mapping)]);
+    let mut config = Config {
+        destinations: BTreeMap::from([("receiver".into(), destination)]),
+        mappings: BTreeMap::from([("lines".into(), mapping)]),
+        ..Config::default()
+    };
     config.limits.batch = script.batch;
     config.limits.concurrency = script.concurrency.try_into().unwrap();
     config.limits.drain_timeout = Duration::from_secs(10);
@@ -350,9 +352,10 @@ fn run(seeds: std::ops::Range<u64>, confirm: Rung) -> Vec<String> {
             }
         })
     });
-    workers.collect::<Vec<_>>().into_iter().for_each(|worker| worker.join().unwrap());
-    let failed = std::mem::take(&mut *failed.lock().unwrap());
-    failed
+    // All are started before one is waited for.
+    let workers: Vec<_> = workers.collect();
+    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    Arc::into_inner(failed).unwrap().into_inner().unwrap()
 }
 
 #[test]
