@@ -14,7 +14,7 @@ help: ## List the targets
 
 .PHONY: demo
 demo: toolchain ## Sample logs from an S3 server through the built-in mapping to a TCP receiver, all started here
-	$(CARGO) run $(RELEASE) --quiet --package elbow -- demo
+	$(CARGO) run $(RELEASE) --package elbow -- demo
 
 .PHONY: test
 test: toolchain ## All tests: the library's, the guests', and those over real sockets

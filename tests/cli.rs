@@ -29,17 +29,40 @@ fn wrong_usage_exits_with_2_and_says_what_would_be_right() {
         (&["--confirm", "delivered", "a.log"], "received"),
         (&["--set", "style", "a.log"], "KEY=VALUE"),
         (&["--mapping", "orders", "a.log"], "there are `aws`"),
-        (&["--set", "style=esc", "a.log"], "expected one of `ecs`, `flat`, `elb-processor`"),
+        (
+            &["--set", "style=esc", "a.log"],
+            "style: unknown variant `esc`, expected one of `ecs`, `flat`, `elb-processor`",
+        ),
         (&["--set", "stile=ecs", "a.log"], "unknown field `stile`, expected one of `format`, `style`"),
         (&["--confirm", "closed", "a.log"], "the most that it can prove is `written`"),
         (&["--config", "missing.toml", "a.log"], "failed to read missing.toml"),
         (&["https://b/k"], "s3://bucket/key"),
         (&["--to", "file:no/such/folder/x", "a.log"], "failed to open no/such/folder/x"),
+        (&["--set", "keep_message=yes", "a.log"], "keep_message: invalid type"),
     ] {
         let run = Elbow::forward().file("a.log", line(0)).args(args).run().expect_code(2);
         assert!(run.stderr.contains(hint), "{args:?}: {}", run.stderr);
         assert!(run.stdout.is_empty(), "nothing is begun");
         assert!(!run.stderr.contains("panicked"));
+    }
+}
+
+#[test]
+fn a_summary_that_cannot_be_written_is_known_before_anything_is_sent() {
+    let run =
+        Elbow::new("forward").args(["--summary", "no/such/folder/s.json"]).input("a.log", line(0)).run().expect_code(2);
+    assert!(run.stderr.contains("failed to write the summary to no/such/folder/s.json"), "{}", run.stderr);
+    assert!(run.stdout.is_empty());
+}
+
+#[test]
+fn a_config_that_leaves_the_way_open_is_refused() {
+    let config = "[destinations.a]\nurl = \"stdout:\"\n[destinations.b]\nurl = \"stdout:\"\n";
+    for command in ["check", "forward"] {
+        let elbow = Elbow::new(command).config(config);
+        let elbow = if command == "check" { elbow } else { elbow.input("a.log", line(0)) };
+        let run = elbow.run().expect_code(2);
+        assert!(run.stderr.contains("there are 2 destinations, and not every route says which"), "{}", run.stderr);
     }
 }
 

@@ -106,6 +106,7 @@ fn the_environment_overrides_the_file() {
         ("ELBOW__DESTINATIONS__MY_MAIN__CONNECTIONS", "9"),
         ("ELBOW__DESTINATIONS__MY_MAIN__WRITE_TIMEOUT", "7s"),
         ("ELBOW__MAPPINGS__AWS__SETTINGS__STYLE", "flat"),
+        ("ELBOW__MAPPINGS__AWS__SETTINGS__KEEP_MESSAGE", "true"),
         ("ELBOW_LOG", "debug"),
     ])
     .unwrap();
@@ -114,6 +115,7 @@ fn the_environment_overrides_the_file() {
     assert_eq!(destination.connections, 9);
     assert_eq!(destination.write_timeout.as_secs(), 7);
     assert_eq!(config.mappings["aws"].settings["style"], "flat");
+    assert_eq!(config.mappings["aws"].settings["keep_message"], true);
 
     let error = overridden(&[("ELBOW__LIMITS__CONCURENCY", "3")]).unwrap_err().to_string();
     assert!(

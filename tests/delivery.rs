@@ -206,6 +206,18 @@ fn a_signal_stops_reading_and_what_was_read_is_delivered() {
 }
 
 #[test]
+fn a_signal_ends_a_run_whose_receiver_is_down() {
+    let config = format!("[destinations.gone]\nurl = \"tcp://{}\"\n[limits]\nstop-timeout = \"300ms\"", free_address());
+    let mut running = Elbow::forward().config(&config).input("ten.log", lines(10)).start();
+    running.wait_for_log("retrying");
+    running.signal("TERM");
+    eventually("elbow has stopped", || running.has_ended());
+    let run = running.wait().expect_code(1);
+    assert_eq!(run.events(), [10, 0, 10]);
+    assert!(run.is("/balanced"));
+}
+
+#[test]
 fn a_file_and_standard_output_are_destinations() {
     let run = Elbow::forward().args(["--set", "style=flat"]).input("a.log", lines(3)).run().expect_code(0);
     assert_eq!(numbers(&run.stdout), [0, 1, 2]);

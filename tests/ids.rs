@@ -1,10 +1,12 @@
 //! Ids of events and dead letters: the same in every replay, and a way back to the record.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::support::elbow::{Elbow, Run};
+use crate::support::eventually;
 use crate::support::logs::{gzip, line, lines};
 use crate::support::receiver::{End, Receiver, Script};
 use crate::support::s3::{BUCKET, S3};
@@ -48,6 +50,25 @@ fn duplicates_can_be_told_by_their_ids() {
     let received = ids(&receiver.lines());
     assert!(received.len() > 5000);
     assert_eq!(received.iter().collect::<BTreeSet<_>>().len(), 5000);
+}
+
+#[test]
+fn a_run_that_is_killed_and_repeated_loses_nothing() {
+    let s3 = S3::start();
+    s3.put("a.log", lines(40_000));
+    for killed_after in [1, 1_000_000, 5_000_000] {
+        let receiver = Receiver::start(|_| Script { rest: Duration::from_micros(200), ..Script::default() });
+        let to = format!("tcp://{}", receiver.address);
+        let uri = format!("s3://{BUCKET}/a.log");
+        let running = s3.forward_with_ids().args(["--to", &to, &uri]).start();
+        eventually("some of it has arrived", || receiver.lines().len() >= killed_after);
+        running.signal("KILL");
+        assert_eq!(running.wait().code, None);
+        s3.forward_with_ids().args(["--to", &to, &uri]).run().expect_code(0);
+        let received = ids(&receiver.lines());
+        assert!(received.len() > 40_000, "what had arrived before came again");
+        assert_eq!(received.iter().collect::<BTreeSet<_>>().len(), 40_000, "and can be told by its id");
+    }
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn garbage_is_named_or_rejected_line_by_line() {
     let [encountered, mapped, rejected, dropped] = run.records();
     assert_eq!((encountered, mapped), (count, 0));
     assert_eq!(rejected + dropped, count);
-    let reason = run.text("/failures/parsing/last/0");
+    let reason = run.text("/per_object/0/parsing/last/0");
     assert!(reason.contains("record") && reason.contains("column 1, timestamp"), "{reason}");
 }
 
@@ -116,7 +116,7 @@ fn a_record_over_the_cap_is_rejected_and_its_neighbours_are_not() {
     let run = forward("a.log", format!("{}{long}\n{}{long}", line(0), line(1))).expect_code(0);
     assert_eq!(numbers(&run.stdout), [0, 1]);
     assert_eq!(run.records(), [4, 2, 2, 0]);
-    let reason = run.text("/failures/parsing/last/0");
+    let reason = run.text("/per_object/0/parsing/last/0");
     let expected = format!("the record at byte {} is 16777216 bytes long", line(0).len());
     assert!(reason.starts_with(&expected) && reason.contains("max-record"), "{reason}");
 }

@@ -21,7 +21,7 @@ fn expect_one_reject(run: &Run, reason: &str) {
     assert_eq!(run.records(), [4, 3, 1, 0], "{}", run.stderr);
     let lines = String::from_utf8_lossy(&run.stdout);
     assert_eq!(lines, "{\"line\":\"one\"}\n{\"line\":\"two\"}\n{\"line\":\"four\"}\n");
-    let rejected = run.text("/failures/parsing/last/0");
+    let rejected = run.text("/per_object/0/parsing/last/0");
     assert!(rejected.starts_with("record 3: ") && rejected.contains(reason), "{rejected}");
     assert!(run.is("/balanced"));
 }

@@ -31,6 +31,12 @@ impl Failures {
         }
     }
 
+    /// The same, each reason with what it is about before it.
+    pub fn of(&self, what: &str) -> Failures {
+        let last = self.last.iter().map(|reason| format!("{what}: {reason}"));
+        Failures { total: self.total, last: last.collect() }
+    }
+
     fn keep(&mut self, reason: String) {
         if self.last.len() == LAST {
             self.last.pop_front();

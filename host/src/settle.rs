@@ -176,7 +176,7 @@ impl Summary {
             (Some(rung), Some(other)) => Some(rung.min(other)),
             (rung, other) => rung.or(other),
         };
-        self.failures.parsing.merge(&report.parsing);
+        self.failures.parsing.merge(&report.parsing.of(&report.object));
         if let Some(error) = &report.error {
             self.failures.sending.add(format!("{}: {error}", report.object));
         }

@@ -177,7 +177,11 @@ impl Running {
 }
 
 fn read_summary(path: &Path) -> Value {
-    std::fs::read(path).map_or(Value::Null, |json| serde_json::from_slice(&json).unwrap())
+    match std::fs::read(path) {
+        // elbow makes the file before it begins, and fills it at the end.
+        Ok(json) if !json.is_empty() => serde_json::from_slice(&json).unwrap(),
+        _ => Value::Null,
+    }
 }
 
 impl Run {

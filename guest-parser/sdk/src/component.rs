@@ -23,7 +23,9 @@ pub mod bindings {
 pub type Slot<M> = RefCell<Option<M>>;
 
 pub fn configure<M: Mapping>(slot: &Slot<M>, settings: &str) -> Result<(), String> {
-    let settings: M::Settings = serde_json::from_str(settings).map_err(|error| setting_error(&error))?;
+    let mut settings = serde_json::Deserializer::from_str(settings);
+    let settings: M::Settings =
+        serde_path_to_error::deserialize(&mut settings).map_err(|error| setting_error(&error))?;
     *slot.borrow_mut() = Some(M::configure(settings)?);
     Ok(())
 }
@@ -49,12 +51,14 @@ pub fn map<M: Mapping>(slot: &Slot<M>, records: &[u8]) -> Result<Outcome, String
 
 const NOT_CONFIGURED: &str = "`configure` must be called first";
 
-/// serde_json ends its messages with a position, which in a single line of JSON that nobody wrote by hand helps nobody.
-fn setting_error(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(position) => text[..position].to_owned(),
-        None => text,
+/// Which setting it is, and what is wrong with it. serde_json ends its messages with a position, which in a single line of
+/// JSON that nobody wrote by hand helps nobody.
+fn setting_error(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let text = error.inner().to_string();
+    let what = text.rfind(" at line ").map_or(text.as_str(), |position| &text[..position]);
+    match error.path().to_string().as_str() {
+        "." => what.to_owned(),
+        path => format!("{path}: {what}"),
     }
 }
 

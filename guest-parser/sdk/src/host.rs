@@ -16,7 +16,7 @@ pub fn log(level: Level, message: &str) {
     eprintln!("{level:?}: {message}");
 }
 
-/// Looks up a key in a table of the config; `None` if the table has no such key. The value is the row as JSON.
+/// Looks up a key in a table of the config (which elbow 0.1 does not have yet: no table is granted); `None` if the table has no such key. The value is the row as JSON.
 pub fn lookup(table: &str, key: &str) -> Result<Option<String>, NotGranted> {
     #[cfg(target_family = "wasm")]
     return crate::component::bindings::elbow::mapping::host::lookup(table, key).map_err(|_| NotGranted);

@@ -24,14 +24,14 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<Outcome> {
     let file = args.config.display();
     let config = Config::load(&args.config)?;
-    println!("{file}: valid");
+    config.validate_routes().with_context(|| file.to_string())?;
     let most_memory = config.mappings.values().map(|mapping| mapping.limits.memory).max();
     let sandbox = Sandbox::new(1, most_memory.unwrap_or_default())?;
     for (name, mapping) in &config.mappings {
         let loaded = tokio::task::block_in_place(|| sandbox.load(name, mapping)).with_context(|| file.to_string())?;
         let description = loaded.description();
         let formats: Vec<&str> = description.formats.iter().map(|format| format.name.as_str()).collect();
-        println!(
+        say!(
             "mapping `{name}`: {} {}, sha256 {}, reads {}",
             description.name,
             description.version,
@@ -44,17 +44,18 @@ pub(crate) async fn run(args: Args) -> Result<Outcome> {
         let url = &destination.url;
         let promise = format!("confirms `{}`, requires `{}`", destination.confirm, destination.require);
         if args.offline {
-            println!("destination `{name}`: {url}, {promise}, not tried (--offline)");
+            say!("destination `{name}`: {url}, {promise}, not tried (--offline)");
             continue;
         }
         match Destination::probe(destination).await {
-            Ok(()) => println!("destination `{name}`: {url} answers, {promise}"),
+            Ok(()) => say!("destination `{name}`: {url} answers, {promise}"),
             Err(error) => {
                 unreachable += 1;
-                println!("destination `{name}`: {url} does not answer: {error:#}");
+                say!("destination `{name}`: {url} does not answer: {error:#}");
             }
         }
     }
     ensure!(unreachable == 0, "{file}: {unreachable} of {} destinations do not answer", config.destinations.len());
+    say!("{file}: valid");
     Ok(Outcome::Done)
 }

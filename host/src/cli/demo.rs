@@ -58,11 +58,11 @@ pub(crate) async fn run(args: Args) -> Result<Outcome> {
     let endpoint = s3_server::serve(Store::default()).await?;
     let s3 = S3::at(&format!("http://{endpoint}"), s3_server::ACCESS_KEY, s3_server::SECRET_KEY);
     s3.create_bucket(BUCKET).await?;
-    println!("An S3 server at http://{endpoint} with the bucket `{BUCKET}`:");
+    say!("An S3 server at http://{endpoint} with the bucket `{BUCKET}`:");
     for (key, text, compressed) in SAMPLES {
         let stored = if compressed { gzip(text.as_bytes()).await? } else { text.as_bytes().to_vec() };
         let note = if compressed { ", gzip" } else { "" };
-        println!("  {:<76} {:>5} bytes{note}, {} lines", short(key), stored.len(), text.lines().count());
+        say!("  {:<76} {:>5} bytes{note}, {} lines", short(key), stored.len(), text.lines().count());
         s3.put(BUCKET, key, stored).await?;
     }
 
@@ -75,8 +75,8 @@ pub(crate) async fn run(args: Args) -> Result<Outcome> {
         keep.lock().expect("no holder of this lock panics").extend_from_slice(lines);
         Ok(())
     }));
-    println!("\nA receiver at tcp://{address}. The same as:");
-    println!("  elbow forward --set style={} --to tcp://{address} s3://{BUCKET}/\n", args.style);
+    say!("\nA receiver at tcp://{address}. The same as:");
+    say!("  elbow forward --set style={} --to tcp://{address} s3://{BUCKET}/\n", args.style);
 
     let url = Url::Tcp(vec![Endpoint { host: address.ip().to_string(), port: address.port() }]);
     let mut config = Config::builtin();
@@ -94,7 +94,7 @@ pub(crate) async fn run(args: Args) -> Result<Outcome> {
     print_events(&received);
     print_ledger(&summary);
     let (connections, lines, bytes) = counts.get();
-    println!("\nThe receiver counted {lines} lines, {bytes} bytes, on {connections} connections.");
+    say!("\nThe receiver counted {lines} lines, {bytes} bytes, on {connections} connections.");
     print_summary(&summary)?;
     ensure!(
         lines == summary.ledger.events.confirmed,
@@ -113,26 +113,33 @@ fn short(key: &str) -> &str {
 }
 
 fn print_events(received: &str) {
-    println!("The first and the last event that the receiver got:");
+    say!("The first and the last event that the receiver got:");
     for line in received.lines().take(1).chain(received.lines().last()) {
-        println!("  {line}");
+        say!("  {line}");
     }
 }
 
 fn print_ledger(summary: &Summary) {
-    println!("\nThe ledger (records = mapped + rejected + dropped, events = confirmed + failed):");
-    println!(
+    say!("\nThe ledger (records = mapped + rejected + dropped, events = confirmed + failed):");
+    say!(
         "  {:<10} {:>8} {:>8} {:>8} {:>8} | {:>6} {:>9} {:>6}",
-        "", "records", "mapped", "rejected", "dropped", "events", "confirmed", "failed"
+        "",
+        "records",
+        "mapped",
+        "rejected",
+        "dropped",
+        "events",
+        "confirmed",
+        "failed"
     );
     for report in &summary.per_object {
         print_row(format_args!("  {:<10}", report.format.as_deref().unwrap_or("-")), report);
     }
     let total = ObjectReport::new(String::new(), summary.ledger.clone(), None);
     print_row(format_args!("  {:<10}", "all"), &total);
-    println!("\nWhy records were rejected:");
+    say!("\nWhy records were rejected:");
     for reason in &summary.failures.parsing.last {
-        println!("  {reason}");
+        say!("  {reason}");
     }
 }
 
@@ -143,7 +150,7 @@ fn print_row(name: std::fmt::Arguments<'_>, report: &ObjectReport) {
         (true, _) => "balances, but not settled",
         (false, _) => "DOES NOT BALANCE",
     };
-    println!(
+    say!(
         "{name} {:>8} {:>8} {:>8} {:>8} | {:>6} {:>9} {:>6}  {verdict}",
         records.encountered,
         records.mapped,
@@ -161,9 +168,9 @@ fn print_summary(summary: &Summary) -> Result<()> {
     if let Some(fields) = json.as_object_mut() {
         fields.remove("per_object");
     }
-    println!("\nThe summary (without its part for each object):");
-    println!("{}", serde_json::to_string_pretty(&json)?);
-    println!(
+    say!("\nThe summary (without its part for each object):");
+    say!("{}", serde_json::to_string_pretty(&json)?);
+    say!(
         "\n`{}` means: elbow closed its side, and the receiver had read everything when it closed its own.",
         summary.rung.unwrap_or(Rung::Written)
     );

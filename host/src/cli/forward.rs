@@ -20,7 +20,7 @@ use super::terminal::Terminal;
 /// Forward objects to a destination, and say what became of every line.
 ///
 /// Without a config file, objects go through the mapping `aws`, which is built in and reads classic ELB and ALB access
-/// logs, to the destination that --to names.
+/// logs, to the destination that --to names, or to standard output.
 ///
 /// Examples:
 ///
@@ -29,6 +29,10 @@ use super::terminal::Terminal;
 ///   elbow forward --to tcp://logstash:5000 s3://my-logs/AWSLogs/111122223333/
 ///
 ///   elbow forward --config elbow.toml --summary summary.json s3://my-logs/
+///
+/// Exit codes: 0 every object was settled; 1 something was not delivered; 2 wrong usage or configuration, and nothing was
+/// begun. SIGINT or SIGTERM stops reading and drains what is under way, for `stop-timeout` at most; a second one stops at
+/// once. ELBOW__LIMITS__CONCURRENCY=8 sets what a config file would.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
@@ -88,6 +92,10 @@ impl From<RungArg> for Rung {
 
 pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Outcome> {
     let config = configured(&args)?;
+    if let Some(path) = &args.summary {
+        // Now rather than at the end; and what an earlier run has left there must not be taken for this one's.
+        std::fs::write(path, "").with_context(|| format!("failed to write the summary to {}", path.display()))?;
+    }
     let fetcher = Fetcher::new(config.limits.read_timeout);
     let pipeline = Pipeline::new(config, fetcher).await.with_context(|| args.config.name())?;
     let stop = stop_on_signal()?;
@@ -165,9 +173,10 @@ fn report(summary: &Summary, file: Option<&Path>) -> Result<()> {
     let (objects, records, events) = (&summary.objects, &summary.ledger.records, &summary.ledger.events);
     let rung = summary.rung.map_or("none", Rung::name);
     let what = format!(
-        "{} of {} objects settled: {} records, {} mapped, {} rejected, {} dropped; {} events, {} confirmed ({rung}), {} failed",
+        "{} of {} objects settled, {} skipped: {} records, {} mapped, {} rejected, {} dropped; {} events, {} confirmed ({rung}), {} failed",
         objects.settled,
         objects.total,
+        objects.skipped,
         records.encountered,
         records.mapped,
         records.rejected,
@@ -176,6 +185,10 @@ fn report(summary: &Summary, file: Option<&Path>) -> Result<()> {
         events.confirmed,
         events.failed,
     );
+    if records.encountered > 0 && records.rejected == records.encountered {
+        let reason = summary.failures.parsing.last.back();
+        tracing::warn!(reason, "every record was rejected: is it the right mapping?");
+    }
     if summary.settled {
         tracing::info!("{what}");
     } else {

@@ -6,6 +6,16 @@
 //! | 1 | something was not delivered |
 //! | 2 | wrong usage or configuration: nothing was begun |
 
+/// Prints a line to standard output. Where nobody reads that any more, as in `elbow demo | head -1`, the command ends.
+macro_rules! say {
+    ($($arguments:tt)*) => {{
+        use std::io::Write;
+        if writeln!(std::io::stdout(), $($arguments)*).is_err() {
+            std::process::exit(1);
+        }
+    }};
+}
+
 mod check;
 mod config;
 #[cfg(feature = "demo")]

@@ -128,6 +128,9 @@ pub struct Limits {
     /// How long S3 may send nothing.
     #[serde(deserialize_with = "units::duration")]
     pub read_timeout: Duration,
+    /// How long, after a signal to stop, what is under way may take.
+    #[serde(deserialize_with = "units::duration")]
+    pub stop_timeout: Duration,
     /// How long, at the end, events may take to be confirmed.
     #[serde(deserialize_with = "units::duration")]
     pub drain_timeout: Duration,
@@ -141,6 +144,7 @@ impl Default for Limits {
             max_record: 1 << 20,
             max_decoded: 64 << 30,
             read_timeout: Duration::from_secs(30),
+            stop_timeout: Duration::from_secs(25),
             drain_timeout: Duration::from_secs(600),
         }
     }
@@ -195,6 +199,23 @@ impl Config {
         }
         config.validate(name, text)?;
         Ok(config)
+    }
+
+    /// Whether each route that forwards leads to one mapping and one destination.
+    pub fn validate_routes(&self) -> Result<()> {
+        let forwards = self.routes.iter().filter(|route| !route.skip);
+        let has_no_name = |is_none: fn(&RouteConfig) -> bool| self.routes.is_empty() || forwards.clone().any(is_none);
+        for (kind, count, has_no_name) in [
+            ("mapping", self.mappings.len(), has_no_name(|route| route.mapping.is_none())),
+            ("destination", self.destinations.len(), has_no_name(|route| route.destination.is_none())),
+        ] {
+            if count > 1 && has_no_name {
+                bail!(
+                    "there are {count} {kind}s, and not every route says which: add `{kind} = \"NAME\"` to each of [[routes]]"
+                );
+            }
+        }
+        Ok(())
     }
 
     fn validate(&self, name: &str, text: &str) -> Result<()> {

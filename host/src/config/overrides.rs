@@ -20,7 +20,7 @@ pub(super) fn apply(file: &str, text: &str, variables: &BTreeMap<String, String>
     let mut config = None;
     for (variable, value) in overrides {
         let path: Vec<&str> = variable[PREFIX.len()..].split("__").collect();
-        set(&mut table, &path, toml_value(value))
+        set(&mut table, &path, toml_value(value), false)
             .map_err(|error| anyhow!("environment variable {variable}: {error}"))?;
         // One at a time, so that an error is that of this variable; and as text, since only text has the positions that
         // the config keeps.
@@ -39,20 +39,24 @@ fn toml_value(text: &str) -> Value {
     value.unwrap_or_else(|| Value::String(text.into()))
 }
 
-fn set(table: &mut Table, path: &[&str], value: Value) -> Result<()> {
+fn set(table: &mut Table, path: &[&str], value: Value, is_setting: bool) -> Result<()> {
     let (first, rest) = path.split_first().ok_or_else(|| anyhow!("the name is not complete"))?;
     if first.is_empty() {
         bail!("the name is not complete");
     }
-    let wanted = first.to_lowercase().replace('_', "-");
-    let existing = table.keys().find(|key| key.to_lowercase().replace('_', "-") == wanted).cloned();
+    let wanted = match is_setting {
+        // The settings are the mapping's own, and so are their names.
+        true => first.to_lowercase(),
+        false => first.to_lowercase().replace('_', "-"),
+    };
+    let existing = table.keys().find(|key| key.to_lowercase().replace('_', "-") == wanted.replace('_', "-")).cloned();
     let key = existing.unwrap_or(wanted);
     if rest.is_empty() {
         table.insert(key, value);
         return Ok(());
     }
     match table.entry(key.clone()).or_insert_with(|| Value::Table(Table::new())) {
-        Value::Table(inner) => set(inner, rest, value),
+        Value::Table(inner) => set(inner, rest, value, is_setting || key == "settings"),
         _ => bail!("`{key}` is no table"),
     }
 }

@@ -90,6 +90,13 @@ impl Destination {
         }
     }
 
+    /// Stops trying: what is not confirmed has failed, now and from here on.
+    pub fn give_up(&self) {
+        if let Kind::Tcp(tcp) = &self.kind {
+            tcp.give_up();
+        }
+    }
+
     /// Whether the destination can be reached: a connection to each endpoint is opened and closed again, without a byte. A file is not
     /// made, but its folder must be there.
     pub async fn probe(config: &DestinationConfig) -> Result<()> {

@@ -119,17 +119,28 @@ impl Tcp {
         Ok(Self { given_back, _stop: inner.stop.clone().drop_guard(), inner })
     }
 
+    /// Dropped, or stopped, the batch is dropped too, and its ticket has failed.
     pub(super) async fn send(&self, ndjson: Bytes, ticket: Ticket) {
-        let batch = Batch {
-            _admission: self.inner.admit(ndjson.len() as u64).await,
-            ndjson,
-            ticket,
-            failing_since: None,
-            failures: 0,
-            is_there_in_part: false,
-            load: None,
+        let send = async {
+            let batch = Batch {
+                _admission: self.inner.admit(ndjson.len() as u64).await,
+                ndjson,
+                ticket,
+                failing_since: None,
+                failures: 0,
+                is_there_in_part: false,
+                load: None,
+            };
+            self.inner.deliver(batch).await;
         };
-        self.inner.deliver(batch).await;
+        tokio::select! {
+            () = send => {}
+            () = self.inner.stop.cancelled() => {}
+        }
+    }
+
+    pub(super) fn give_up(&self) {
+        self.inner.stop.cancel();
     }
 
     pub(super) async fn drain(&self, deadline: Duration) {
@@ -145,10 +156,14 @@ impl Tcp {
                 let _ = timeout(SWEEP, closed_one).await;
             }
         };
-        if timeout(deadline, drained).await.is_err() {
+        let drained = tokio::select! {
+            drained = timeout(deadline, drained) => drained.is_ok(),
+            () = self.inner.stop.cancelled() => self.inner.open.count.load(Relaxed) == 0,
+        };
+        if !drained {
             tracing::error!(
                 batches = self.inner.open.count.load(Relaxed),
-                "the destination did not confirm everything before the drain deadline"
+                "the destination did not confirm everything in time"
             );
         }
         self.inner.stop.cancel();

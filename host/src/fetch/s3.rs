@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::BehaviorVersion;
-use aws_config::meta::region::RegionProviderChain;
 use aws_sdk_s3::config::{Credentials, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
@@ -25,10 +24,13 @@ impl S3 {
     /// Endpoint, region and credentials come from the usual AWS variables and files. With an endpoint of one's own,
     /// buckets are addressed by path: few servers but AWS's have a name for each bucket.
     pub async fn from_environment() -> Self {
-        let region = RegionProviderChain::default_provider().or_else("us-east-1");
-        let shared = aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(https()).load().await;
+        let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await;
         let path_style = shared.endpoint_url().is_some() || config::has_s3_endpoint();
-        let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(path_style).build();
+        let mut config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(path_style);
+        if shared.region().is_none() {
+            config = config.region(Region::from_static("us-east-1"));
+        }
+        let config = config.build();
         Self(aws_sdk_s3::Client::from_conf(config))
     }
 

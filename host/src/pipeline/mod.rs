@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -58,6 +58,7 @@ pub struct Progress {
 impl Pipeline {
     /// Loads the mappings and opens the destinations. Connects to nothing.
     pub async fn new(config: Config, fetcher: Fetcher) -> Result<Self> {
+        config.validate_routes()?;
         let most_memory = config.mappings.values().map(|mapping| mapping.limits.memory).max();
         let sandbox = Sandbox::new(config.limits.concurrency.get(), most_memory.unwrap_or_default())?;
         let mut mappings = BTreeMap::new();
@@ -93,6 +94,7 @@ impl Pipeline {
         let pipeline = Arc::new(self);
         let mut summary = Summary::new();
         let mut objects = pipeline.list(uris, &stop);
+        let deadline = pipeline.give_up_after(&stop);
         let mut reading = JoinSet::new();
         let mut settling = JoinSet::new();
         // For the report of an object whose task has panicked.
@@ -131,8 +133,22 @@ impl Pipeline {
             let report = destination.report();
             summary.add_connections(&report.connections, &report.sockets);
         }
+        deadline.abort();
         summary.finish();
         summary
+    }
+
+    /// Once `stop` is cancelled, what is under way has so long.
+    fn give_up_after(self: &Arc<Self>, stop: &CancellationToken) -> AbortHandle {
+        let (pipeline, stop) = (Arc::clone(self), stop.clone());
+        let deadline = tokio::spawn(async move {
+            stop.cancelled().await;
+            tokio::time::sleep(pipeline.config.limits.stop_timeout).await;
+            for destination in pipeline.destinations.values() {
+                destination.give_up();
+            }
+        });
+        deadline.abort_handle()
     }
 
     /// The record that an event's id came from. The URI must name the very object, unchanged.
