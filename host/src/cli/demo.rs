@@ -139,7 +139,7 @@ fn print_ledger(summary: &Summary) {
     print_row(format_args!("  {:<10}", "all"), &total);
     say!("\nWhy records were rejected:");
     for reason in &summary.failures.parsing.last {
-        say!("  {reason}");
+        say!("  {}", short(reason));
     }
 }
 

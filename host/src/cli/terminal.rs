@@ -28,7 +28,7 @@ impl Terminal {
     pub(crate) fn start_log(&self) {
         let filter = EnvFilter::try_new(config::log_filter()).unwrap_or_else(|error| {
             eprintln!("ELBOW_LOG: {error}; the log shows elbow's INFO");
-            EnvFilter::new("warn,elbow=info")
+            EnvFilter::new(config::LOG_FILTER)
         });
         tracing_subscriber::fmt()
             .with_env_filter(filter)

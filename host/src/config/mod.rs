@@ -230,9 +230,13 @@ impl Config {
     }
 }
 
-/// The filter of the log: `ELBOW_LOG`, as `debug` or `elbow::deliver=debug`; elbow's own INFO and others' WARN otherwise.
+/// The log as it is without `ELBOW_LOG`: elbow's own INFO and others' WARN. The AWS SDK warns of each place in which it
+/// looked in vain for a region, at length.
+pub const LOG_FILTER: &str = "warn,elbow=info,aws_config=error";
+
+/// The filter of the log: `ELBOW_LOG`, as `debug` or `elbow::deliver=debug`, or [`LOG_FILTER`].
 pub fn log_filter() -> String {
-    std::env::var("ELBOW_LOG").unwrap_or_else(|_| "warn,elbow=info".into())
+    std::env::var("ELBOW_LOG").unwrap_or_else(|_| LOG_FILTER.into())
 }
 
 /// Whether the environment names an S3 endpoint. The AWS SDK reads these variables itself, but does not tell.
