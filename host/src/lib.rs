@@ -14,8 +14,8 @@
 //! balances and nothing of it failed; whatever is not settled, the exit code and the summary say so.
 //!
 //! The promise is *at least once*: what a broken connection left unconfirmed is sent again, so a receiver may see a line
-//! twice. It ends at the rung: `closed`, the strongest over plain TCP, proves that the receiver has read everything, not
-//! that it has stored it.
+//! twice. It ends at the rung: `closed`, the strongest over plain TCP, proves that the receiver has read everything (but for
+//! one that is stopped in that very moment; see `deliver/closing.rs`), not that it has stored it.
 //!
 //! # Layout
 //!
