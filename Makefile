@@ -17,13 +17,15 @@ demo: toolchain ## Sample logs from an S3 server through the built-in mapping to
 	$(CARGO) run $(RELEASE) --package elbow -- demo
 
 .PHONY: test
-test: toolchain ## All tests: the library's, the guests', and those over real sockets
+test: toolchain receivers ## All tests: the library's, the guests', and those over real sockets
 	$(CARGO) test $(RELEASE) --workspace
+	$(CARGO) test $(RELEASE) --workspace --features elbow/planted-bugs --test integration -- \
+		closing_without_waiting half_written_connection
 
 .PHONY: soak
-soak: toolchain ## The fault harness for SEEDS=10000 seeds, from FROM=0 on
-	SEEDS=$(or $(SEEDS),10000) FROM=$(or $(FROM),0) $(CARGO) test $(RELEASE) --package elbow --test integration \
-		whatever_the_network_does -- --nocapture
+soak: toolchain receivers ## The fault harness for SEEDS=10000 seeds, from FROM=0 on; with BUG=name, one of its planted bugs
+	SEEDS=$(or $(SEEDS),10000) FROM=$(or $(FROM),0) BUG=$(BUG) $(CARGO) test $(RELEASE) --workspace \
+		$(if $(BUG),--features elbow/planted-bugs) --test integration whatever_the_network_does -- --nocapture
 
 .PHONY: install
 install: toolchain ## elbow into ~/.cargo/bin
@@ -32,11 +34,11 @@ install: toolchain ## elbow into ~/.cargo/bin
 .PHONY: lint
 lint: toolchain ## Formatting and clippy, warnings as errors
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy $(RELEASE) --workspace --all-targets -- --deny warnings
+	$(CARGO) clippy $(RELEASE) --workspace --all-targets --all-features -- --deny warnings
 
 .PHONY: doc
 doc: toolchain ## The documentation of the host and of the SDK, in target/doc; warnings as errors
-	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc $(RELEASE) --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc $(RELEASE) --workspace --all-features --no-deps --document-private-items
 
 .PHONY: bench
 bench: toolchain ## Records per CPU second: the guest alone, and from a gzip file to TCP
@@ -46,6 +48,17 @@ bench: toolchain ## Records per CPU second: the guest alone, and from a gzip fil
 guests: toolchain ## The built-in mapping and the examples as components, in target/guest/wasm32-wasip2/guest
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 --target-dir target/guest \
 		--package guest-parser --lib --examples
+
+# What tests talk to that is no crate: a log receiver, and a library that gives elbow a hosts file of its own.
+.PHONY: receivers
+receivers:
+	@if ! [ -x /usr/sbin/rsyslogd ] || ! /sbin/ldconfig -p | grep -q libnss_wrapper.so || \
+		! ls /usr/lib/*/rsyslog/lmnsd_ossl.so >/dev/null 2>&1; then \
+		command -v apt-get >/dev/null || { echo "install rsyslog with its OpenSSL driver, and nss_wrapper"; exit 1; }; \
+		sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
+		$$sudo apt-get update -qq && \
+		$$sudo apt-get install -y -qq --no-install-recommends rsyslog rsyslog-openssl libnss-wrapper; \
+	fi
 
 # Where rustup installs targets by itself, rust-toolchain.toml is enough. Only when it is missing: adding a target may
 # replace files under a build that is running.

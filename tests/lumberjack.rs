@@ -11,12 +11,16 @@ use tokio::runtime::Runtime;
 
 use crate::support::elbow::{Elbow, Run};
 use crate::support::logs::{expect_all, lines, numbers};
+use crate::support::tls::{Authority, in_front_of};
 
 fn forward(address: SocketAddr, settings: &str, text: &str) -> Run {
-    let config = format!(
-        "[destinations.beats]\nurl = \"lumberjack://{address}\"\n{settings}\n[mappings.aws.settings]\nstyle = \"flat\""
-    );
-    Elbow::forward().config(&config).input("a.log", text).run()
+    Elbow::forward().config(&config("lumberjack", address, settings)).input("a.log", text).run()
+}
+
+fn config(scheme: &str, address: SocketAddr, settings: &str) -> String {
+    format!(
+        "[destinations.beats]\nurl = \"{scheme}://{address}\"\n{settings}\n[mappings.aws.settings]\nstyle = \"flat\""
+    )
 }
 
 /// What has arrived, one event a line.
@@ -92,6 +96,22 @@ fn events_are_accepted_exactly_once() {
         assert_eq!(run.events(), [5000, 5000, 0]);
         assert_eq!(run.count("/events/resent"), 0);
     }
+}
+
+#[test]
+fn events_are_accepted_over_tls() {
+    let (_runtime, plain, received) = busy_receiver(Duration::ZERO);
+    let authority = Authority::new();
+    let (_front, address) = in_front_of(plain, authority.server("127.0.0.1", None));
+    let config = config("lumberjacks", address, "tls = { ca = \"ca.pem\" }");
+    let elbow = Elbow::forward().config(&config).file("ca.pem", authority.pem()).input("a.log", lines(5000));
+    let run = elbow.run().expect_code(0);
+    assert_eq!(received.numbers(), (0..5000).collect::<Vec<_>>());
+    assert_eq!(run.text("/rung"), "accepted");
+    // Without the file, the receiver is a stranger.
+    let config = config.replace("tls = { ca = \"ca.pem\" }", "retry-for = \"200ms\"");
+    let run = Elbow::forward().config(&config).input("a.log", lines(10)).run().expect_code(1);
+    assert!(run.text("/per_object/0/error").contains("the TLS handshake failed"), "{:#}", run.summary);
 }
 
 #[test]

@@ -14,6 +14,7 @@
 //! | `config` | the example that documents every setting, and mistakes in a config |
 //! | `lumberjack` | Beats' protocol, against two independent receivers |
 //! | `memory` | a large object in little memory |
+//! | `receivers` | rsyslog, over TCP and TLS |
 //! | `layering` | which module may know which |
 //! | `tls` | whom elbow trusts, and who it says that it is |
 //! | `support` | what the tests are written with |
@@ -29,6 +30,7 @@ mod input;
 mod layering;
 mod lumberjack;
 mod memory;
+mod receivers;
 mod s3;
 mod sandbox;
 mod support;

@@ -12,30 +12,16 @@ fn a_2_gib_object_goes_through_in_less_than_100_mib() {
     let part = lines((16 * MIB as usize) / lines(1).len());
     let members = (2 * GIB).div_ceil(part.len() as u64) as usize;
     let receiver = CountingReceiver::start();
-    let mut running =
-        Elbow::forward_to(receiver.address).input("large.log.gz", gzip(part.as_bytes()).repeat(members)).start();
-    let mut peak = 0;
-    while !running.has_ended() {
-        peak = peak.max(peak_resident_bytes(running.pid()).unwrap_or(0));
-        #[allow(clippy::disallowed_methods, reason = "a sample now and then; the kernel keeps the peak")]
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    let run = running.wait().expect_code(0);
+    let run = Elbow::forward_to(receiver.address).input("large.log.gz", gzip(part.as_bytes()).repeat(members)).run();
+    let run = run.expect_code(0);
     assert!(run.count("/bytes/decoded") >= 2 * GIB);
     let sent = run.count("/events/sent");
     assert_eq!(run.events(), [sent, sent, 0]);
     assert_eq!(receiver.lines(), sent);
+    let peak = run.count("/peak_memory");
     println!("peak resident memory: {} MiB", peak / MIB);
     assert!(peak > 10 * MIB, "it was measured");
     assert!(peak < 100 * MIB, "{} MiB", peak / MIB);
-}
-
-/// The kernel's own high-water mark.
-fn peak_resident_bytes(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib * 1024)
 }
 
 /// `elbow sink`, since the scripted receiver keeps what it gets.

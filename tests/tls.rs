@@ -1,38 +1,14 @@
 //! TLS: whom elbow trusts, who it says that it is, and that nothing counts as delivered to the wrong one.
 
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::support::elbow::{Elbow, Run};
 use crate::support::logs::{expect_all, lines, numbers};
-
-/// A certificate authority, and what it has signed.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// A certificate for a name, and its key.
-    fn sign(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
-        (certificate, key)
-    }
-}
+use crate::support::tls::Authority;
 
 /// Reads each connection to its end, then says farewell.
 struct TlsReceiver {
@@ -43,21 +19,7 @@ struct TlsReceiver {
 impl TlsReceiver {
     /// With a certificate for this name; `clients` signs those that clients must have.
     fn start(authority: &Authority, name: &str, clients: Option<&Authority>) -> Self {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
-        let builder = match clients {
-            None => builder.with_no_client_auth(),
-            Some(clients) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(clients.0.der().clone()).unwrap();
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-                builder.with_client_cert_verifier(verifier)
-            }
-        };
-        let (certificate, key) = authority.sign(name);
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = Arc::new(builder.with_single_cert(vec![certificate.der().clone()], key).unwrap());
+        let config = authority.server(name, clients);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let receiver = Self { address: listener.local_addr().unwrap(), received: Arc::default() };
         let received = Arc::clone(&receiver.received);
@@ -83,6 +45,9 @@ fn read(stream: TcpStream, config: Arc<ServerConfig>, received: &Mutex<Vec<u8>>)
     received.lock().unwrap().extend(bytes);
     tls.conn.send_close_notify();
     let _ = tls.conn.complete_io(&mut tls.sock);
+    // Closed with bytes unread, the kernel would send a reset, and that may overtake the alert that says why.
+    let _ = tls.sock.shutdown(Shutdown::Write);
+    let _ = std::io::copy(&mut tls.sock, &mut std::io::sink());
 }
 
 /// Forwards ten lines; `tls` are the settings below `[destinations.a.tls]`.

@@ -43,7 +43,9 @@
 //! - [`event_id`]: ids that are the same in a replay.
 //! - [`failures`]: failures, counted, with the last few in words.
 //! - [`ledger`]: the books, and when they balance.
+//! - [`memory`]: what the kernel knows of this process's memory.
 //! - [`object`]: what is known of an object.
+//! - [`planted`]: bugs for the fault harness to find, in a build of their own.
 //! - [`rung`]: how far a batch has come.
 //! - [`s3_server`]: an S3 server within the process, for the demo and the tests.
 
@@ -59,8 +61,11 @@ pub mod failures;
 pub mod fetch;
 pub mod ledger;
 pub mod map;
+pub mod memory;
 pub mod object;
 pub mod pipeline;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod route;
 pub mod rung;
 #[cfg(feature = "demo")]

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::failures::Failures;
 use crate::ledger::Ledger;
+use crate::memory;
 use crate::rung::Rung;
 
 /// How many objects of each status the summary lists. All are counted.
@@ -113,6 +114,8 @@ pub struct Summary {
     pub started: String,
     /// How long it took.
     pub seconds: f64,
+    /// The most memory that elbow had resident, in bytes, where the system tells.
+    pub peak_memory: Option<u64>,
     /// Whether every object was settled, or skipped on purpose.
     pub settled: bool,
     /// Whether the books of all objects balance.
@@ -146,6 +149,7 @@ impl Summary {
             elbow: env!("CARGO_PKG_VERSION"),
             started: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
             seconds: 0.0,
+            peak_memory: None,
             settled: true,
             balanced: true,
             rung: None,
@@ -203,6 +207,7 @@ impl Summary {
     /// Ends the summary.
     pub fn finish(&mut self) {
         self.seconds = seconds(self.clock.elapsed());
+        self.peak_memory = memory::peak();
     }
 }
 

@@ -1,10 +1,11 @@
-//! What the tests are written with: elbow as a process, scripted receivers, logs with numbered lines.
+//! What the tests are written with: elbow as a process, scripted receivers, certificates, logs with numbered lines.
 
 pub(crate) mod elbow;
 pub(crate) mod guests;
 pub(crate) mod logs;
 pub(crate) mod receiver;
 pub(crate) mod s3;
+pub(crate) mod tls;
 
 use std::time::{Duration, Instant};
 

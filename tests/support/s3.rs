@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use elbow::s3_server::{ACCESS_KEY, SECRET_KEY, Store};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use hyper::body::Incoming;
+use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
@@ -16,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use s3s::Body;
 use s3s::dto::StreamingBlob;
 use s3s::service::S3Service;
+use socket2::{SockRef, Socket};
 
 use super::elbow::Elbow;
 
@@ -26,6 +28,12 @@ pub(crate) const BUCKET: &str = "access-logs";
 pub(crate) enum Fault {
     /// The connection breaks after so many bytes of the body.
     CutBodyAfter(usize),
+    /// The connection is closed in peace after so many bytes of the body, whatever its length was said to be.
+    EndBodyAfter(usize),
+    /// The body comes in drops.
+    Trickle,
+    /// The checksum that comes with the body is that of another.
+    WrongChecksum,
     /// An error of the server, with its status.
     Status(u16, &'static str),
     /// Before the answer, the object is replaced by this.
@@ -106,9 +114,12 @@ async fn serve(listener: std::net::TcpListener, store: Store, faults: Arc<Mutex<
     let service = store.service();
     while let Ok((stream, _)) = listener.accept().await {
         let (service, store, faults) = (service.clone(), store.clone(), Arc::clone(&faults));
+        // A second handle of the socket, to say that it closes with a reset.
+        let socket = Arc::new(SockRef::from(&stream).try_clone().unwrap());
         tokio::spawn(async move {
-            let answer =
-                service_fn(move |request| answer(request, service.clone(), store.clone(), Arc::clone(&faults)));
+            let answer = service_fn(move |request| {
+                answer(request, service.clone(), store.clone(), Arc::clone(&faults), Arc::clone(&socket))
+            });
             // A body that is cut is an error here, and meant to be.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
         });
@@ -120,6 +131,7 @@ async fn answer(
     service: S3Service,
     store: Store,
     faults: Arc<Mutex<VecDeque<Fault>>>,
+    socket: Arc<Socket>,
 ) -> Result<Response<Body>, String> {
     let is_listing = request.uri().query().is_some_and(|query| query.contains("list-type"));
     let fault = match request.method() == Method::GET && !is_listing {
@@ -138,9 +150,13 @@ async fn answer(
             store.put(BUCKET, &key, bytes);
             call(service, request).await
         }
-        Fault::CutBodyAfter(bytes) => {
-            let (parts, body) = call(service, request).await?.into_parts();
-            Ok(Response::from_parts(parts, cut(body, bytes).await))
+        Fault::CutBodyAfter(bytes) => with_body(call(service, request).await?, |body| cut(body, bytes, socket)).await,
+        Fault::EndBodyAfter(bytes) => with_body(call(service, request).await?, |body| end(body, bytes)).await,
+        Fault::Trickle => with_body(call(service, request).await?, trickle).await,
+        Fault::WrongChecksum => {
+            let mut response = call(service, request).await?;
+            response.headers_mut().insert("x-amz-checksum-crc32", HeaderValue::from_static("/////w=="));
+            Ok(response)
         }
     }
 }
@@ -149,14 +165,40 @@ async fn call(service: S3Service, request: Request<Incoming>) -> Result<Response
     service.call(request.map(Body::from)).await.map_err(|error| format!("{error:?}"))
 }
 
-/// The first bytes of a body, then an error, which breaks the connection.
-async fn cut(body: Body, bytes: usize) -> Body {
+async fn with_body<F: Future<Output = Body>>(
+    response: Response<Body>,
+    change: impl FnOnce(Bytes) -> F,
+) -> Result<Response<Body>, String> {
+    let (parts, body) = response.into_parts();
     let whole: Vec<Bytes> = StreamingBlob::from(body).try_collect().await.unwrap();
-    let first = Bytes::from(whole.concat()).slice(..bytes);
+    Ok(Response::from_parts(parts, change(whole.concat().into()).await))
+}
+
+fn body(chunks: impl Stream<Item = std::io::Result<Bytes>> + Send + Sync + 'static) -> Body {
+    Body::from(StreamingBlob::wrap(Box::pin(chunks)))
+}
+
+/// The first bytes of a body, then an error, which breaks the connection.
+async fn cut(whole: Bytes, bytes: usize, socket: Arc<Socket>) -> Body {
     // A moment later, or the server would not have sent what comes before.
-    let cut = stream::once(async {
+    let cut = stream::once(async move {
         tokio::time::sleep(Duration::from_millis(50)).await;
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
         Err(std::io::Error::other("cut"))
     });
-    Body::from(StreamingBlob::wrap(Box::pin(stream::iter([Ok(first)]).chain(cut))))
+    body(stream::iter([Ok(whole.slice(..bytes.min(whole.len())))]).chain(cut))
+}
+
+/// The first bytes of a body, and no more.
+async fn end(whole: Bytes, bytes: usize) -> Body {
+    body(stream::iter([Ok(whole.slice(..bytes.min(whole.len())))]))
+}
+
+/// A body in drops.
+async fn trickle(whole: Bytes) -> Body {
+    let drops = (0..whole.len()).step_by(100).map(move |begin| whole.slice(begin..whole.len().min(begin + 100)));
+    body(stream::iter(drops).then(|bytes| async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Ok(bytes)
+    }))
 }

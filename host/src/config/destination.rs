@@ -31,6 +31,8 @@ pub struct DestinationConfig {
     pub tls: Option<TlsConfig>,
     /// How long a connection may take no byte.
     pub write_timeout: Duration,
+    /// The kernel's buffer for what a connection sends; 0 leaves its size to the kernel.
+    pub send_buffer: u64,
     /// How long the peer may take, without any progress, to close its side.
     pub close_timeout: Duration,
     /// Lumberjack: how long the receiver may say nothing while events wait to be accepted.
@@ -71,6 +73,8 @@ struct DestinationFile {
     #[serde(default = "defaults::keepalive", deserialize_with = "units::duration")]
     keepalive: Duration,
     tls: Option<TlsConfig>,
+    #[serde(default, deserialize_with = "units::bytes")]
+    send_buffer: u64,
     #[serde(default = "defaults::close_timeout", deserialize_with = "units::duration")]
     close_timeout: Duration,
     #[serde(default = "defaults::ack_timeout", deserialize_with = "units::duration")]
@@ -160,6 +164,7 @@ impl From<DestinationFile> for DestinationConfig {
             // Trusting the system's roots needs no setting.
             tls: file.tls.or_else(|| is_tls.then(TlsConfig::default)),
             write_timeout: file.write_timeout,
+            send_buffer: file.send_buffer,
             close_timeout: file.close_timeout,
             ack_timeout: file.ack_timeout,
             window: file.window.get(),
@@ -202,6 +207,7 @@ impl DestinationConfig {
             tls_timeout: defaults::tls_timeout(),
             keepalive: defaults::keepalive(),
             tls: None,
+            send_buffer: 0,
             write_timeout: defaults::write_timeout(),
             close_timeout: defaults::close_timeout(),
             ack_timeout: defaults::ack_timeout(),

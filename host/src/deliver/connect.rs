@@ -27,6 +27,7 @@ pub(super) struct Connector {
     connect_timeout: Duration,
     tls_timeout: Duration,
     keepalive: Duration,
+    send_buffer: usize,
     home: Arc<Home>,
     /// Which of the name's addresses is next, so that all of them are used.
     turn: AtomicUsize,
@@ -40,6 +41,7 @@ impl Connector {
             connect_timeout: config.connect_timeout,
             tls_timeout: config.tls_timeout,
             keepalive: config.keepalive,
+            send_buffer: usize::try_from(config.send_buffer).unwrap_or(usize::MAX),
             home,
             turn: AtomicUsize::new(0),
         })
@@ -77,11 +79,22 @@ impl Connector {
         if is_self(&tcp) {
             return Err(anyhow!("nobody listens there"));
         }
-        set_options(&tcp, self.keepalive)?;
+        self.set_options(&tcp)?;
         Ok(match &self.tls {
             Some(tls) => Stream::tls(tls.handshake(tcp, self.tls_timeout).await?),
             None => Stream::Plain(tcp),
         })
+    }
+
+    fn set_options(&self, tcp: &TcpStream) -> io::Result<()> {
+        // Batches are large: waiting to fill a segment would only delay the last one.
+        tcp.set_nodelay(true)?;
+        if self.send_buffer > 0 {
+            SockRef::from(tcp).set_send_buffer_size(self.send_buffer)?;
+        }
+        // A peer that has vanished without a word is noticed by this.
+        let keepalive = TcpKeepalive::new().with_time(self.keepalive).with_interval(self.keepalive / 3);
+        SockRef::from(tcp).set_tcp_keepalive(&keepalive)
     }
 }
 
@@ -89,13 +102,6 @@ impl Connector {
 /// our side. It would take every byte, and confirm it.
 fn is_self(tcp: &TcpStream) -> bool {
     matches!((tcp.local_addr(), tcp.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
-}
-
-fn set_options(tcp: &TcpStream, keepalive: Duration) -> io::Result<()> {
-    // Batches are large: waiting to fill a segment would only delay the last one.
-    tcp.set_nodelay(true)?;
-    // A peer that has vanished without a word is noticed by this.
-    SockRef::from(tcp).set_tcp_keepalive(&TcpKeepalive::new().with_time(keepalive).with_interval(keepalive / 3))
 }
 
 impl Manager for Connector {

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -51,9 +52,31 @@ pub(super) enum Protocol {
 
 /// What all connections of a destination share.
 pub(super) struct Home {
+    /// The destination, for the log.
+    pub(super) url: String,
     pub(super) counters: Counters,
     /// Where a connection's unconfirmed batches go when it is dropped. Bounded by the admissions that they hold.
     pub(super) returned: UnboundedSender<Batch>,
+    /// The log says that the destination does not take events.
+    pub(super) is_told_down: AtomicBool,
+}
+
+impl Home {
+    /// Answers a batch's ticket. That a destination is back is told no earlier: one that takes bytes and never reads them
+    /// would come and go in the log.
+    fn confirm(&self, batch: Batch, rung: Rung) {
+        batch.ticket.confirm(rung);
+        if self.is_told_down.swap(false, Relaxed) {
+            tracing::info!(destination = self.url, "the destination takes events again");
+        }
+    }
+
+    /// Says that the destination does not take events, unless the log says so already.
+    pub(super) fn tell_down(&self, error: &str) {
+        if !self.is_told_down.swap(true, Relaxed) {
+            tracing::warn!(destination = self.url, error, "the destination does not take events, retrying");
+        }
+    }
 }
 
 /// A connection that was established. Shared with nobody: the pool, a send or a close owns it.
@@ -104,7 +127,7 @@ impl Connection {
             (Ok(()), Protocol::Lines { .. }) => self.unconfirmed().push_back((self.carried, batch)),
             (Ok(()), Protocol::Lumberjack(_)) => {
                 self.carried += batch.ndjson.len() as u64;
-                batch.ticket.confirm(Rung::Accepted);
+                self.confirm(batch, Rung::Accepted);
             }
             (Err(error), Protocol::Lines { .. }) => {
                 let is_there_in_part = rest.len() < batch.ndjson.len();
@@ -150,6 +173,11 @@ impl Connection {
         }
     }
 
+    #[cfg(feature = "planted-bugs")]
+    pub(super) fn forget_half_write(&mut self) {
+        self.in_write = false;
+    }
+
     /// Whether the peer's side is open. What it has said is read and ignored: these are one-way protocols. Only so much at
     /// a time: a peer that talks faster than this reads is open, and this must end.
     pub(super) fn peer_is_open(&self) -> Result<(), Ending> {
@@ -181,7 +209,7 @@ impl Connection {
         let mut unconfirmed = self.unconfirmed();
         while unconfirmed.front().is_some_and(|(end, _)| *end <= acknowledged) {
             if let Some((_, batch)) = unconfirmed.pop_front() {
-                batch.ticket.confirm(Rung::Received);
+                self.confirm(batch, Rung::Received);
             }
         }
         Ok(())
@@ -190,6 +218,11 @@ impl Connection {
     /// Takes all that is unconfirmed out, to be answered by the caller.
     pub(super) fn take_unconfirmed(&self) -> impl Iterator<Item = Batch> {
         std::mem::take(&mut *self.unconfirmed()).into_iter().map(|(_, batch)| batch)
+    }
+
+    /// Answers a batch that this connection has carried.
+    pub(super) fn confirm(&self, batch: Batch, rung: Rung) {
+        self.home.confirm(batch, rung);
     }
 
     pub(super) fn has_unconfirmed(&self) -> bool {

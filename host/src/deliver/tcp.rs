@@ -96,7 +96,12 @@ impl Tcp {
     pub fn new(endpoints: &[Endpoint], config: &DestinationConfig) -> Result<Self> {
         let (returned, given_back) = mpsc::unbounded_channel();
         let given_back = Arc::new(tokio::sync::Mutex::new(given_back));
-        let home = Arc::new(Home { counters: Counters::default(), returned });
+        let home = Arc::new(Home {
+            url: config.url.to_string(),
+            counters: Counters::default(),
+            returned,
+            is_told_down: AtomicBool::new(false),
+        });
         let lanes = endpoints.iter().map(|endpoint| Lane::new(endpoint, config, &home)).collect::<Result<_>>()?;
         let units = (config.max_unconfirmed / ADMISSION_UNIT).clamp(1, u64::from(u32::MAX / 2));
         let inner = Arc::new(Inner {
@@ -263,6 +268,11 @@ impl Inner {
                 self.give_back(connection);
                 Ok(())
             }
+            #[cfg(feature = "planted-bugs")]
+            Err((batch, error)) if crate::planted::is_planted("half-written-connection-is-used-again") => {
+                connection.forget_half_write();
+                Err((Batch { load: None, ..batch }, error.to_string()))
+            }
             Err((batch, error)) => {
                 let reason = format!("failed to send to {}: {error}", connection.peer);
                 let ending = match error.kind() {
@@ -296,7 +306,7 @@ impl Inner {
     fn give_back(self: &Arc<Self>, connection: Object<Connector>) {
         if self.config.confirm == Rung::Written {
             for batch in connection.take_unconfirmed() {
-                batch.ticket.confirm(Rung::Written);
+                connection.confirm(batch, Rung::Written);
             }
         }
         let is_wanted = self.draining.load(Relaxed) || self.starving.load(Relaxed) > 0;
@@ -367,16 +377,12 @@ impl Inner {
     }
 
     fn note_up(&self) {
-        if self.lock_down_since().take().is_some() {
-            tracing::info!(destination = %self.config.url, "the destination takes events again");
-        }
+        *self.lock_down_since() = None;
     }
 
     fn note_down(&self, error: &str) {
-        self.lock_down_since().get_or_insert_with(|| {
-            tracing::warn!(destination = %self.config.url, error, "the destination does not take events, retrying");
-            Instant::now()
-        });
+        self.lock_down_since().get_or_insert_with(Instant::now);
+        self.home.tell_down(error);
     }
 
     fn lock_down_since(&self) -> MutexGuard<'_, Option<Instant>> {
