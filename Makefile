@@ -17,7 +17,7 @@ demo: toolchain ## Sample logs from an S3 server through the built-in mapping to
 	$(CARGO) run $(RELEASE) --package elbow -- demo
 
 .PHONY: test
-test: toolchain receivers ## All tests: the library's, the guests', and those over real sockets
+test: toolchain receivers tools ## All tests: the library's, the guests', and those over real sockets
 	$(CARGO) test $(RELEASE) --workspace
 	$(CARGO) test $(RELEASE) --workspace --features elbow/planted-bugs --test integration -- \
 		closing_without_waiting half_written_connection
@@ -49,16 +49,30 @@ guests: toolchain ## The built-in mapping and the examples as components, in tar
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 --target-dir target/guest \
 		--package guest-parser --lib --examples
 
-# What tests talk to that is no crate: a log receiver, and a library that gives elbow a hosts file of its own.
+# What tests need that is no crate: a log receiver, a library that gives elbow a hosts file of its own, and the judge of
+# systemd's units.
 .PHONY: receivers
 receivers:
 	@if ! [ -x /usr/sbin/rsyslogd ] || ! /sbin/ldconfig -p | grep -q libnss_wrapper.so || \
-		! ls /usr/lib/*/rsyslog/lmnsd_ossl.so >/dev/null 2>&1; then \
-		command -v apt-get >/dev/null || { echo "install rsyslog with its OpenSSL driver, and nss_wrapper"; exit 1; }; \
+		! ls /usr/lib/*/rsyslog/lmnsd_ossl.so >/dev/null 2>&1 || ! command -v systemd-analyze >/dev/null; then \
+		command -v apt-get >/dev/null || \
+			{ echo "install rsyslog with its OpenSSL driver, nss_wrapper and systemd"; exit 1; }; \
 		sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
 		$$sudo apt-get update -qq && \
-		$$sudo apt-get install -y -qq --no-install-recommends rsyslog rsyslog-openssl libnss-wrapper; \
+		$$sudo apt-get install -y -qq --no-install-recommends rsyslog rsyslog-openssl libnss-wrapper systemd; \
 	fi
+
+# Servers and linters that are Python programs, in an environment of their own.
+.PHONY: tools
+tools: target/tools/installed
+target/tools/installed: tests/requirements.txt
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { \
+		command -v apt-get >/dev/null || { echo "install Python 3 with its module venv"; exit 1; }; \
+		sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
+		$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends python3-venv; }
+	python3 -m venv target/tools
+	target/tools/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+	@touch $@
 
 # Where rustup installs targets by itself, rust-toolchain.toml is enough. Only when it is missing: adding a target may
 # replace files under a build that is running.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use elbow::config::{Config, DestinationConfig, Limits, MappingLimits};
+use elbow::config::{Config, DestinationConfig, Limits, MappingLimits, QueueConfig};
 
 use crate::support::elbow::Elbow;
 use crate::support::guests::workspace;
@@ -36,7 +36,12 @@ fn the_example_shows_each_setting_with_its_default() {
     assert_eq!(format!("{:?}", config.limits), format!("{:?}", Limits::default()));
     assert_eq!(format!("{:?}", config.mappings["aws"].limits), format!("{:?}", MappingLimits::default()));
     // Each field of the settings is named.
-    let debug = format!("{shown:?} {:?} {:?} {:?}", config.limits, config.mappings["orders"], config.routes[0]);
+    let queue = &config.queues["logs"];
+    assert_eq!(format!("{queue:?}"), format!("{:?}", QueueConfig::new(queue.url.clone())));
+    let debug = format!(
+        "{shown:?} {:?} {:?} {:?} {queue:?} {:?} {:?}",
+        config.limits, config.mappings["orders"], config.routes[0], config.service, config.lambda
+    );
     for field in debug
         .split([' ', '{'])
         .filter_map(|word| word.strip_suffix(':'))
@@ -44,8 +49,7 @@ fn the_example_shows_each_setting_with_its_default() {
     {
         let key = field.replace('_', "-");
         let is_key = |line: &str| {
-            line.trim_start_matches("#= ").trim_start().starts_with(&key)
-                || line.contains(&format!("[mappings.aws.{key}"))
+            line.trim_start_matches(['#', '=', ' ']).starts_with(&key) || line.contains(&format!("[mappings.aws.{key}"))
         };
         let is_known = all.lines().any(is_key) || ["host", "port", "span", "start", "end", "value"].contains(&field);
         assert!(is_known, "the example does not show `{key}`");

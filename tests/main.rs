@@ -2,6 +2,7 @@
 //!
 //! | file | what it shows |
 //! |---|---|
+//! | `backfill` | old objects: by time, with a checkpoint, left to a fleet |
 //! | `delivery` | the original sin and its relatives: receivers that are late, slow, gone, or break off |
 //! | `endpoints` | several endpoints: load is spread, one that fails is left alone |
 //! | `faults` | the fault harness: seeds decide what fails, an oracle judges |
@@ -15,22 +16,29 @@
 //! | `lumberjack` | Beats' protocol, against two independent receivers |
 //! | `memory` | a large object in little memory |
 //! | `receivers` | rsyslog, over TCP and TLS |
+//! | `lambda` | the Lambda function, under an emulator that freezes it |
+//! | `run` | the consumer of queues, against a server that notifies them itself |
+//! | `deploy` | the files in `host/deploy`, judged by their ecosystems' own linters |
 //! | `layering` | which module may know which |
 //! | `tls` | whom elbow trusts, and who it says that it is |
 //! | `support` | what the tests are written with |
 
+mod backfill;
 mod cases;
 mod cli;
 mod config;
 mod delivery;
+mod deploy;
 mod endpoints;
 mod faults;
 mod ids;
 mod input;
+mod lambda;
 mod layering;
 mod lumberjack;
 mod memory;
 mod receivers;
+mod run;
 mod s3;
 mod sandbox;
 mod support;

@@ -13,7 +13,7 @@ use elbow::config::{Config, DestinationConfig, MappingConfig, Url};
 use elbow::fetch::{Fetcher, Uri};
 use elbow::map::session::{self, Records};
 use elbow::map::{ObjectFacts, Sandbox};
-use elbow::pipeline::Pipeline;
+use elbow::pipeline::{Pipeline, Selection};
 use elbow_guest::Mapping;
 use guest_parser::Aws;
 use rustix::time::{ClockId, clock_gettime};
@@ -139,7 +139,8 @@ async fn whole_way(style: &str, text: &str) -> (f64, f64) {
     let pipeline =
         Pipeline::new(config, Fetcher::new(std::time::Duration::from_secs(30))).await.expect("the pipeline starts");
     let (begin, clock) = (cpu(), Instant::now());
-    let summary = pipeline.run(vec![Uri::File(file.path().into())], CancellationToken::new()).await;
+    let summary =
+        pipeline.run(vec![Uri::File(file.path().into())], Selection::default(), CancellationToken::new()).await;
     let (cpu, wall) = (cpu() - begin, clock.elapsed().as_secs_f64());
     assert!(summary.settled && summary.ledger.events.confirmed as usize == RECORDS, "{summary:?}");
     (cpu, wall)

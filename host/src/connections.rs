@@ -24,6 +24,21 @@ pub enum Ending {
     Stopped,
 }
 
+impl Ending {
+    /// The name, as in the summary and the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ending::Confirmed => "confirmed",
+            Ending::Idle => "idle",
+            Ending::PeerClosed => "peer-closed",
+            Ending::Reset => "reset",
+            Ending::WriteTimeout => "write-timeout",
+            Ending::CloseTimeout => "close-timeout",
+            Ending::Stopped => "stopped",
+        }
+    }
+}
+
 /// How many connections there were.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Connections {

@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::account::Delivered;
 use crate::rung::Rung;
 
 /// The books of an object, or of a whole run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Ledger {
     /// Records, by their fate.
     pub records: Records,
@@ -28,7 +28,7 @@ pub struct Ledger {
 }
 
 /// Dead letters, by what became of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct DeadLetters {
     /// Handed to where they go.
     pub sent: u64,
@@ -39,7 +39,7 @@ pub struct DeadLetters {
 }
 
 /// Records, by their fate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Records {
     /// Cut from the object.
     pub encountered: u64,
@@ -54,7 +54,7 @@ pub struct Records {
 }
 
 /// Events, by their fate.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Events {
     /// Handed to the destination.
     pub sent: u64,
@@ -69,7 +69,7 @@ pub struct Events {
 }
 
 /// Bytes, at three places of the pipe.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Bytes {
     /// As stored.
     pub fetched: u64,
@@ -82,10 +82,15 @@ pub struct Bytes {
 impl Ledger {
     /// Whether each record and each event has its fate.
     pub fn is_balanced(&self) -> bool {
-        let records = &self.records;
-        records.encountered == records.mapped + records.rejected + records.dropped + records.abandoned
-            && self.events.sent == self.events.confirmed + self.events.failed
-            && self.dead_letters.sent == self.dead_letters.confirmed + self.dead_letters.failed
+        self.imbalance() == 0
+    }
+
+    /// How many records, events and dead letters have no fate, or one too many.
+    pub fn imbalance(&self) -> u64 {
+        let Self { records, events, dead_letters, .. } = self;
+        records.encountered.abs_diff(records.mapped + records.rejected + records.dropped + records.abandoned)
+            + events.sent.abs_diff(events.confirmed + events.failed)
+            + dead_letters.sent.abs_diff(dead_letters.confirmed + dead_letters.failed)
     }
 
     /// Books what became of the events.

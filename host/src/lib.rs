@@ -22,6 +22,9 @@
 //! Arrows point downward only: [`pipeline`] knows the stages, the stages know leaves and never each other. A test keeps it
 //! so.
 //!
+//! - [`consume`]: from the messages of queues to objects, and back. The door to SQS.
+//! - [`service`]: health and metrics of a long-running elbow, over HTTP.
+//! - [`lambda`]: from the invocations of a Lambda function to objects, and back. The door to the Lambda runtime.
 //! - [`pipeline`]: the order of the stages, and an object's way through them.
 //!
 //! Stages:
@@ -37,21 +40,28 @@
 //! Leaves:
 //!
 //! - [`account`]: what became of an object's events: tickets that are owed an answer.
+//! - [`aws`]: how elbow finds AWS, or a server like it.
+//! - [`bookmark`]: how far an object has come, for whoever goes on with it.
 //! - [`config`]: `elbow.toml` and the environment.
 //! - [`connections`]: connections, counted by their ends.
 //! - [`dead_letter`]: a rejected record, as a line of JSON.
 //! - [`event_id`]: ids that are the same in a replay.
 //! - [`failures`]: failures, counted, with the last few in words.
+//! - [`jitter`]: pauses that many processes do not end at the same moment.
 //! - [`ledger`]: the books, and when they balance.
 //! - [`memory`]: what the kernel knows of this process's memory.
+//! - [`notification`]: what tells elbow of objects.
 //! - [`object`]: what is known of an object.
 //! - [`planted`]: bugs for the fault harness to find, in a build of their own.
 //! - [`rung`]: how far a batch has come.
 //! - [`s3_server`]: an S3 server within the process, for the demo and the tests.
 
 pub mod account;
+pub mod aws;
+pub mod bookmark;
 pub mod config;
 pub mod connections;
+pub mod consume;
 pub mod cut;
 pub mod dead_letter;
 pub mod decode;
@@ -59,9 +69,12 @@ pub mod deliver;
 pub mod event_id;
 pub mod failures;
 pub mod fetch;
+pub mod jitter;
+pub mod lambda;
 pub mod ledger;
 pub mod map;
 pub mod memory;
+pub mod notification;
 pub mod object;
 pub mod pipeline;
 #[cfg(feature = "planted-bugs")]
@@ -70,4 +83,5 @@ pub mod route;
 pub mod rung;
 #[cfg(feature = "demo")]
 pub mod s3_server;
+pub mod service;
 pub mod settle;

@@ -4,10 +4,8 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let args = cli::Args::parse();
+    let args = cli::Args::of_this_process();
     let terminal = cli::terminal::Terminal::new();
     terminal.start_log();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

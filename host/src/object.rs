@@ -2,13 +2,22 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// An object that is being forwarded.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Object {
     /// The bucket, if it is in S3.
     pub bucket: Option<String>,
+    /// The region of the bucket, if it need not be that of the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// The key, the path of a local file, or `-` for standard input.
     pub key: String,
+    /// The version of the object that is meant; the newest if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// The size in bytes as stored; unknown for standard input.
     pub size: Option<u64>,
     /// The entity tag of S3, without its quotes.
@@ -21,6 +30,11 @@ impl Object {
     /// An object that is known by its key only.
     pub fn named(bucket: Option<String>, key: impl Into<String>) -> Self {
         Self { bucket, key: key.into(), ..Self::default() }
+    }
+
+    /// Whether it is what Elastic Load Balancing writes to see whether it may: no log.
+    pub fn is_test_file(&self) -> bool {
+        self.bucket.is_some() && self.key.ends_with("ELBAccessLogTestFile")
     }
 }
 

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
+use crate::bookmark::Bookmark;
 use crate::failures::Failures;
 use crate::ledger::Ledger;
 use crate::memory;
+use crate::object::Object;
 use crate::rung::Rung;
 
 /// How many objects of each status the summary lists. All are counted.
@@ -25,6 +27,8 @@ pub enum Status {
     Failed,
     /// A route says to leave it out.
     Skipped,
+    /// It was delivered in part, and another process goes on with it; its books are closed there.
+    Continued,
 }
 
 /// What became of an object, with its books.
@@ -58,6 +62,14 @@ pub struct ObjectReport {
     pub parsing: Failures,
     /// From the beginning to the last confirmation.
     pub seconds: f64,
+    /// Where that time went.
+    pub stages: Stages,
+    /// Where another process can go on, if elbow was stopped in the middle of it and all until there was delivered.
+    #[serde(skip)]
+    pub bookmark: Option<Bookmark>,
+    /// The object as it was found; `None` if it never was.
+    #[serde(skip)]
+    pub found: Option<Object>,
 }
 
 impl ObjectReport {
@@ -77,8 +89,22 @@ impl ObjectReport {
             ledger,
             parsing: Failures::default(),
             seconds: 0.0,
+            stages: Stages::default(),
+            bookmark: None,
+            found: None,
         }
     }
+}
+
+/// Seconds of an object by stage. The stages run beside each other, so that the sum may be more than the time it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Stages {
+    /// Waiting for S3, decoding and cutting.
+    pub read: f64,
+    /// In the mapping.
+    pub map: f64,
+    /// Waiting for the destination.
+    pub deliver: f64,
 }
 
 /// How many objects, by what became of them.
@@ -92,6 +118,8 @@ pub struct Objects {
     pub failed: u64,
     /// Left out by a route.
     pub skipped: u64,
+    /// Handed on.
+    pub continued: u64,
 }
 
 /// Failures, by where they happened.
@@ -171,16 +199,20 @@ impl Summary {
             Status::Settled => (&mut self.objects.settled, &mut self.listed.settled),
             Status::Failed => (&mut self.objects.failed, &mut self.listed.failed),
             Status::Skipped => (&mut self.objects.skipped, &mut self.listed.skipped),
+            Status::Continued => (&mut self.objects.continued, &mut self.listed.continued),
         };
         *counted += 1;
         self.settled &= report.status != Status::Failed;
         self.balanced &= report.balanced;
-        self.ledger += &report.ledger;
-        self.rung = match (self.rung, report.rung) {
-            (Some(rung), Some(other)) => Some(rung.min(other)),
-            (rung, other) => rung.or(other),
-        };
-        self.failures.parsing.merge(&report.parsing.of(&report.object));
+        // Whoever goes on with an object counts it whole.
+        if report.status != Status::Continued {
+            self.ledger += &report.ledger;
+            self.rung = match (self.rung, report.rung) {
+                (Some(rung), Some(other)) => Some(rung.min(other)),
+                (rung, other) => rung.or(other),
+            };
+            self.failures.parsing.merge(&report.parsing.of(&report.object));
+        }
         if let Some(error) = &report.error {
             self.failures.sending.add(format!("{}: {error}", report.object));
         }

@@ -30,9 +30,13 @@ pub(crate) struct Run {
 
 impl Elbow {
     pub(crate) fn new(subcommand: &str) -> Self {
+        Self::without_arguments().arg(subcommand)
+    }
+
+    pub(crate) fn without_arguments() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_elbow"));
-        command.arg(subcommand).current_dir(folder.path());
+        command.current_dir(folder.path());
         // The machine's own settings are none of the tests' business.
         for (name, _) in std::env::vars_os().filter(|(name, _)| is_foreign(name)) {
             command.env_remove(name);

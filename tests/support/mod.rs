@@ -3,6 +3,7 @@
 pub(crate) mod elbow;
 pub(crate) mod guests;
 pub(crate) mod logs;
+pub(crate) mod moto;
 pub(crate) mod receiver;
 pub(crate) mod s3;
 pub(crate) mod tls;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use async_compression::tokio::bufread::GzipEncoder;
 use elbow::config::{Config, DestinationConfig, Endpoint, Url};
 use elbow::fetch::{Fetcher, Uri, s3::S3};
-use elbow::pipeline::Pipeline;
+use elbow::pipeline::{Pipeline, Selection};
 use elbow::rung::Rung;
 use elbow::s3_server::{self, Store};
 use elbow::settle::{ObjectReport, Status, Summary};
@@ -87,7 +87,7 @@ pub(crate) async fn run(args: Args) -> Result<Outcome> {
     let fetcher = Fetcher::with_s3(s3, config.limits.read_timeout);
     let pipeline = Pipeline::new(config, fetcher).await?;
     let bucket = Uri::Prefix { bucket: BUCKET.into(), prefix: String::new() };
-    let summary = pipeline.run(vec![bucket], CancellationToken::new()).await;
+    let summary = pipeline.run(vec![bucket], Selection::default(), CancellationToken::new()).await;
     receiving.abort();
 
     let received = String::from_utf8_lossy(&received.lock().expect("no holder of this lock panics")).into_owned();

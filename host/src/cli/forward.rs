@@ -1,20 +1,20 @@
 //! `elbow forward`: objects, named by URIs, to a destination.
 
-use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
-use clap::ValueEnum;
-use elbow::config::{Config, DestinationConfig, Url};
+use anyhow::{Context, Result, bail};
+use elbow::consume::Queue;
 use elbow::fetch::{Fetcher, Uri};
-use elbow::pipeline::Pipeline;
+use elbow::notification;
+use elbow::pipeline::{Checkpoint, Pipeline, Selection};
 use elbow::rung::Rung;
 use elbow::settle::Summary;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
-use super::config::ConfigArgs;
+use super::config::{ConfigArgs, DeliveryArgs};
+use super::signals::stop_on_signal;
 use super::terminal::Terminal;
 
 /// Forward objects to a destination, and say what became of every line.
@@ -29,6 +29,8 @@ use super::terminal::Terminal;
 ///   elbow forward --to tcp://logstash:5000 s3://my-logs/AWSLogs/111122223333/
 ///
 ///   elbow forward --config elbow.toml --summary summary.json s3://my-logs/
+///
+///   elbow forward --config elbow.toml --since 2026-10-01 --until 2026-11-01 --checkpoint october s3://my-logs/
 ///
 /// Exit codes: 0 every object was settled; 1 something was not delivered; 2 wrong usage or configuration, and nothing was
 /// begun. SIGINT or SIGTERM stops reading and drains what is under way, for `stop-timeout` at most; a second one stops at
@@ -46,61 +48,70 @@ pub(crate) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
 
-    /// The destination for all objects: tcp://host:port, stdout:, or file:PATH (which is appended to)
-    #[arg(long, value_name = "URL")]
-    to: Option<Url>,
-
-    /// How far each event is followed before it counts as delivered
-    #[arg(long, value_name = "RUNG")]
-    confirm: Option<RungArg>,
-
-    /// The field that each event carries its id in, the same in every replay; empty for none [default: event.id]
-    #[arg(long, value_name = "FIELD")]
-    event_id: Option<String>,
+    #[command(flatten)]
+    delivery: DeliveryArgs,
 
     /// Where the summary goes, as JSON; without this, to standard error
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+
+    /// Only objects of a prefix that were last modified at this time or later: 2026-10-05, 2026-10-05T08:00:00Z, or 36h
+    /// for so long ago
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    since: Option<SystemTime>,
+
+    /// Only objects of a prefix that were last modified before this time
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    until: Option<SystemTime>,
+
+    /// How many objects are read at a time [default: what the config says, else 4]
+    #[arg(long, value_name = "N")]
+    concurrency: Option<NonZeroUsize>,
+
+    /// A file that notes what is settled; what it notes already is not sent again
+    ///
+    /// After a run that was stopped, or failed in part, the same command goes on with what is left. An object that was
+    /// replaced meanwhile is another, and is sent.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+
+    /// List the objects with their bytes and do nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Send a message for each object to this queue, and leave the rest to those who consume it (`elbow run`, or a Lambda
+    /// function)
+    #[arg(long, value_name = "QUEUE-URL", conflicts_with_all = ["checkpoint", "dry_run", "to", "confirm", "event_id"])]
+    enqueue: Option<String>,
 
     /// Exit with 1 if more records than this were rejected; without this, rejected records are only counted
     #[arg(long, value_name = "N")]
     max_rejects: Option<u64>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum RungArg {
-    /// The bytes are in the kernel's send buffer, or in the file
-    Written,
-    /// The peer's kernel has acknowledged every byte
-    Received,
-    /// elbow has half-closed, and the peer has read to the end and closed its side (the default over TCP)
-    Closed,
-    /// The receiving program has acknowledged it (the only one for Lumberjack)
-    Accepted,
-}
-
-impl From<RungArg> for Rung {
-    fn from(arg: RungArg) -> Self {
-        match arg {
-            RungArg::Written => Rung::Written,
-            RungArg::Received => Rung::Received,
-            RungArg::Closed => Rung::Closed,
-            RungArg::Accepted => Rung::Accepted,
-        }
-    }
-}
-
 pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Outcome> {
-    let config = configured(&args)?;
+    let mut config = args.config.load()?;
+    args.delivery.apply(&mut config)?;
+    if let Some(concurrency) = args.concurrency {
+        config.limits.concurrency = concurrency;
+    }
+    let checkpoint = args.checkpoint.as_deref().map(Checkpoint::open).transpose()?;
+    let selection = Selection { since: args.since, until: args.until, checkpoint };
+    let fetcher = Fetcher::new(config.limits.read_timeout);
+    if args.dry_run {
+        return list(args.uris, &selection, &fetcher).await;
+    }
+    if let Some(queue) = &args.enqueue {
+        return enqueue(args.uris, &selection, &fetcher, queue).await;
+    }
     if let Some(path) = &args.summary {
         // Now rather than at the end; and what an earlier run has left there must not be taken for this one's.
         std::fs::write(path, "").with_context(|| format!("failed to write the summary to {}", path.display()))?;
     }
-    let fetcher = Fetcher::new(config.limits.read_timeout);
     let pipeline = Pipeline::new(config, fetcher).await.with_context(|| args.config.name())?;
     let stop = stop_on_signal()?;
     let showing = terminal.show(pipeline.progress());
-    let summary = pipeline.run(args.uris, stop).await;
+    let summary = pipeline.run(args.uris, selection, stop).await;
     drop(showing);
     report(&summary, args.summary.as_deref())?;
     let too_many_rejects = args.max_rejects.is_some_and(|most| summary.ledger.records.rejected > most);
@@ -116,49 +127,60 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Outcome> {
     })
 }
 
-/// The config file, with what the command line overrides.
-fn configured(args: &Args) -> Result<Config> {
-    let mut config = args.config.load()?;
-    let to = args.to.clone().or_else(|| config.destinations.is_empty().then_some(Url::Stdout));
-    if let Some(url) = to {
-        config.destinations = BTreeMap::from([("to".into(), DestinationConfig::new(url))]);
-        config.routes.iter_mut().for_each(|route| route.destination = None);
+/// A date, a time, or how long ago.
+fn parse_time(text: &str) -> Result<SystemTime> {
+    let date = format!("{text}T00:00:00Z");
+    if let Ok(time) = humantime::parse_rfc3339_weak(text).or_else(|_| humantime::parse_rfc3339(&date)) {
+        return Ok(time);
     }
-    for (name, destination) in &mut config.destinations {
-        if let Some(rung) = args.confirm {
-            destination.set_confirm(rung.into());
-        }
-        if let Some(field) = &args.event_id {
-            destination.event_id.clone_from(field);
-        }
-        destination.validate().with_context(|| format!("destination `{name}`"))?;
-    }
-    Ok(config)
+    let ago: Option<Duration> = humantime::parse_duration(text).ok();
+    ago.and_then(|ago| SystemTime::now().checked_sub(ago))
+        .context("expected a date (2026-10-05), a time (2026-10-05T08:00:00Z), or how long ago (36h, 7days)")
 }
 
-/// The first SIGINT or SIGTERM stops reading and drains what is under way; the second stops at once.
-fn stop_on_signal() -> Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
-    let stopped = stop.clone();
-    tokio::spawn(async move {
-        for time in 0.. {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+/// The objects that are wanted, with their bytes.
+async fn list(uris: Vec<Uri>, selection: &Selection, fetcher: &Fetcher) -> Result<Outcome> {
+    let (mut objects, mut bytes) = (0_u64, 0_u64);
+    for uri in uris {
+        let mut listing = fetcher.list(uri).await;
+        while let Some(object) = listing.next().await? {
+            if selection.takes(&object) {
+                say!("{:>14}  {}", object.size.map_or_else(|| "?".into(), |size| size.to_string()), object);
+                objects += 1;
+                bytes += object.size.unwrap_or_default();
             }
-            if time > 0 {
-                tracing::error!("stopped at once: what was not confirmed is not delivered");
-                std::process::exit(1);
-            }
-            tracing::warn!(
-                "stopping: nothing more is read, and what was sent is being confirmed; once more to stop at once"
-            );
-            stopped.cancel();
         }
-    });
-    Ok(stop)
+    }
+    eprintln!("{objects} objects, {bytes} bytes as stored; nothing was done");
+    Ok(Outcome::Done)
+}
+
+/// Sends a message for each object that is wanted.
+async fn enqueue(uris: Vec<Uri>, selection: &Selection, fetcher: &Fetcher, queue: &str) -> Result<Outcome> {
+    let queue = Queue::named(queue).await;
+    let mut objects = 0;
+    let mut bodies = Vec::new();
+    for uri in uris {
+        if matches!(uri, Uri::Stdin | Uri::File(_)) {
+            bail!("--enqueue is for objects in S3: others cannot see the files of this machine");
+        }
+        let mut listing = fetcher.list(uri).await;
+        while let Some(object) = listing.next().await? {
+            if !selection.takes(&object) {
+                continue;
+            }
+            bodies.push(notification::request(&object, None));
+            objects += 1;
+            if bodies.len() == 10 {
+                queue.send_all(&std::mem::take(&mut bodies)).await?;
+            }
+        }
+    }
+    if !bodies.is_empty() {
+        queue.send_all(&bodies).await?;
+    }
+    eprintln!("{objects} messages were sent");
+    Ok(Outcome::Done)
 }
 
 fn report(summary: &Summary, file: Option<&Path>) -> Result<()> {

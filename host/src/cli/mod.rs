@@ -22,6 +22,9 @@ mod config;
 mod demo;
 mod explain;
 mod forward;
+mod lambda;
+mod run;
+mod signals;
 mod sink;
 pub(crate) mod terminal;
 
@@ -46,11 +49,23 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum Command {
     Forward(forward::Args),
+    Run(run::Args),
+    Lambda(lambda::Args),
     Check(check::Args),
     Explain(explain::Args),
     Sink(sink::Args),
     #[cfg(feature = "demo")]
     Demo(demo::Args),
+}
+
+impl Args {
+    /// What the command line says. AWS Lambda starts a program without any.
+    pub(crate) fn of_this_process() -> Self {
+        match elbow::config::is_lambda() && std::env::args_os().len() == 1 {
+            true => Self::parse_from(["elbow", "lambda"]),
+            false => Self::parse(),
+        }
+    }
 }
 
 /// How a command ended.
@@ -65,6 +80,8 @@ pub(crate) enum Outcome {
 pub(crate) async fn run(args: Args, terminal: Terminal) -> ExitCode {
     let outcome = match args.command {
         Command::Forward(args) => forward::run(args, &terminal).await,
+        Command::Run(args) => run::run(args).await,
+        Command::Lambda(args) => lambda::run(args).await,
         Command::Check(args) => check::run(args).await,
         Command::Explain(args) => explain::run(args).await,
         Command::Sink(args) => sink::run(args).await,

@@ -30,11 +30,11 @@ impl Terminal {
             eprintln!("ELBOW_LOG: {error}; the log shows elbow's INFO");
             EnvFilter::new(config::LOG_FILTER)
         });
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-            .with_writer(AboveTheBar(self.bar.clone()))
-            .init();
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(AboveTheBar(self.bar.clone()));
+        match config::is_log_json() {
+            true => log.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+            false => log.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
+        }
     }
 
     /// An error that ends the command, with its causes.

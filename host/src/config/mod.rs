@@ -10,6 +10,7 @@ mod pattern;
 mod units;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,8 +38,74 @@ pub struct Config {
     pub routes: Vec<RouteConfig>,
     /// What becomes of rejected records, beside being counted.
     pub dead_letters: DeadLettersConfig,
+    /// Queues that `elbow run` consumes, by name.
+    pub queues: BTreeMap<String, QueueConfig>,
+    /// What `elbow run` shows of itself.
+    pub service: ServiceConfig,
+    /// What is special of `elbow lambda`.
+    pub lambda: LambdaConfig,
     /// Bounds and deadlines of the process.
     pub limits: Limits,
+}
+
+/// A queue of SQS, whose messages name objects.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct QueueConfig {
+    /// Where it is: `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME`.
+    pub url: String,
+    /// The most messages that are held at a time.
+    #[serde(default = "QueueConfig::in_flight")]
+    pub in_flight: std::num::NonZeroUsize,
+    /// How long to wait for messages in one call; SQS allows 20 seconds.
+    #[serde(default = "QueueConfig::wait", deserialize_with = "units::duration")]
+    pub wait: Duration,
+}
+
+impl QueueConfig {
+    /// A queue with the defaults.
+    pub fn new(url: String) -> Self {
+        Self { url, in_flight: Self::in_flight(), wait: Self::wait() }
+    }
+
+    fn in_flight() -> std::num::NonZeroUsize {
+        const { std::num::NonZeroUsize::new(1000).expect("1000 is not 0") }
+    }
+
+    fn wait() -> Duration {
+        Duration::from_secs(10)
+    }
+
+    fn validate(&self) -> Result<()> {
+        if !self.url.starts_with("https://") && !self.url.starts_with("http://") {
+            bail!(
+                "`url` is `{}`: expected the URL of a queue, `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME`",
+                self.url
+            );
+        }
+        if self.wait > Duration::from_secs(20) {
+            bail!("`wait` is {:?}: SQS waits for 20 seconds at most", self.wait);
+        }
+        Ok(())
+    }
+}
+
+/// What `elbow run` shows of itself.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct ServiceConfig {
+    /// Where `/healthz`, `/readyz` and `/metrics` are served; left out, nowhere.
+    pub listen: Option<SocketAddr>,
+}
+
+/// What is special of `elbow lambda`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct LambdaConfig {
+    /// The URL of the queue that gets what could not be finished in time.
+    pub continuation_queue: Option<String>,
+    /// The CloudWatch namespace of the metrics in the summary's line (embedded metric format); left out, none.
+    pub metrics_namespace: Option<String>,
 }
 
 /// What becomes of rejected records.
@@ -218,10 +285,19 @@ impl Config {
         Ok(())
     }
 
+    /// Whether the queues can be asked as they are.
+    pub fn validate_queues(&self) -> Result<()> {
+        for (name, queue) in &self.queues {
+            queue.validate().with_context(|| format!("[queues.{name}]"))?;
+        }
+        Ok(())
+    }
+
     fn validate(&self, name: &str, text: &str) -> Result<()> {
         for (destination, settings) in &self.destinations {
             settings.validate().with_context(|| format!("{name}: [destinations.{destination}]"))?;
         }
+        self.validate_queues().with_context(|| name.to_owned())?;
         for route in &self.routes {
             check_name(name, text, "mapping", route.mapping.as_ref(), self.mappings.keys())?;
             check_name(name, text, "destination", route.destination.as_ref(), self.destinations.keys())?;
@@ -237,6 +313,25 @@ pub const LOG_FILTER: &str = "warn,elbow=info,aws_config=error";
 /// The filter of the log: `ELBOW_LOG`, as `debug` or `elbow::deliver=debug`, or [`LOG_FILTER`].
 pub fn log_filter() -> String {
     std::env::var("ELBOW_LOG").unwrap_or_else(|_| LOG_FILTER.into())
+}
+
+/// The config file that the environment names, `ELBOW_CONFIG`.
+pub fn file_from_environment() -> Option<PathBuf> {
+    std::env::var_os("ELBOW_CONFIG").map(PathBuf::from)
+}
+
+/// Whether the log is to be JSON: `ELBOW_LOG_FORMAT`, `json` or `text`.
+pub fn is_log_json() -> bool {
+    match std::env::var("ELBOW_LOG_FORMAT") {
+        Ok(format) => format == "json",
+        // CloudWatch reads it.
+        Err(_) => is_lambda(),
+    }
+}
+
+/// Whether this process was started by AWS Lambda.
+pub fn is_lambda() -> bool {
+    std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
 }
 
 /// Whether the environment names an S3 endpoint. The AWS SDK reads these variables itself, but does not tell.

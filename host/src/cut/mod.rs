@@ -8,7 +8,7 @@ mod json;
 use std::io;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 use tokio::time::timeout;
 
@@ -60,6 +60,19 @@ pub struct Batch {
     pub oversize: Vec<Oversize>,
     /// Lines that are no records.
     pub header_lines: u64,
+}
+
+impl Batch {
+    /// Leaves out what begins before this place of the text.
+    pub fn skip_to(&mut self, offset: u64) {
+        self.oversize.retain(|record| record.offset >= offset);
+        let skipped = self.offsets.partition_point(|begin| *begin < offset);
+        if let Some(last) = skipped.checked_sub(1) {
+            let end = memchr::memchr_iter(b'\n', &self.records).nth(last).map_or(self.records.len(), |end| end + 1);
+            self.records.advance(end);
+            self.offsets.drain(..skipped);
+        }
+    }
 }
 
 /// A record over the cap.

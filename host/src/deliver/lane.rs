@@ -3,7 +3,6 @@
 //! Batches go to the endpoint that has the least under way. One that fails is left alone for a while, longer each time and
 //! never for exactly as long as another elbow would, and is then tried again.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use deadpool::managed::{Object, Pool, PoolError, QueueMode, Timeouts};
 use super::connect::Connector;
 use super::connection::{Connection, Home};
 use crate::config::{DestinationConfig, Endpoint};
+use crate::jitter::jittered;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -121,10 +121,4 @@ impl Lane {
     fn lock_pause(&self) -> MutexGuard<'_, Pause> {
         self.pause.lock().expect("no holder of this lock panics")
     }
-}
-
-/// At random between half of a duration and all of it.
-pub(super) fn jittered(duration: Duration) -> Duration {
-    let random = RandomState::new().build_hasher().finish();
-    duration / 2 + duration.mul_f64(0.5 * (random as f64 / u64::MAX as f64))
 }

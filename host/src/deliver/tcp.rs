@@ -26,11 +26,12 @@ use super::closing::{self, Terms};
 use super::connect::Connector;
 use super::connection::{Batch, Connection, Home, Protocol};
 use super::counters::{Counters, DeliveryReport};
-use super::lane::{Lane, Load, jittered};
+use super::lane::{Lane, Load};
 use super::lumberjack;
 use crate::account::Ticket;
 use crate::config::{DestinationConfig, Endpoint, Url};
 use crate::connections::Ending;
+use crate::jitter::jittered;
 use crate::rung::Rung;
 
 /// The unit in which the bound of unconfirmed bytes is counted. A batch of one short event costs one unit, which is about

@@ -115,11 +115,12 @@ impl Fetcher {
         }
     }
 
-    /// Opens an object: completes what is known of it, and begins to read.
-    pub async fn open(&self, object: &Object) -> Result<(Object, Stored)> {
+    /// Opens an object: completes what is known of it, and begins to read. `is_pinned`: it must still have its etag.
+    pub async fn open(&self, object: &Object, is_pinned: bool) -> Result<(Object, Stored)> {
         match (&object.bucket, object.key.as_str()) {
-            (Some(bucket), key) => {
-                let (object, stored) = resume::open(self.s3().await.clone(), bucket, key, self.read_timeout).await?;
+            (Some(_), _) => {
+                let (object, stored) =
+                    resume::open(self.s3().await.clone(), object, is_pinned, self.read_timeout).await?;
                 Ok((object, Stored::new(stored)))
             }
             (None, "-") => {

@@ -6,7 +6,7 @@
 use std::io;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
@@ -23,23 +23,23 @@ const ATTEMPTS: u32 = 5;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Opens an object, and answers what is known of it and its bytes.
+/// Opens an object, and answers what is known of it and its bytes. `is_pinned`: it must still have its etag.
 pub(super) async fn open(
     s3: S3,
-    bucket: &str,
-    key: &str,
+    object: &Object,
+    is_pinned: bool,
     read_timeout: Duration,
 ) -> Result<(Object, impl AsyncBufRead + Send + use<>)> {
-    let response = s3.get(bucket, key, 0, None, read_timeout).await;
-    let response =
-        response.map_err(|error| error.error).with_context(|| format!("failed to fetch s3://{bucket}/{key}"))?;
-    let object = described(bucket, key, &response);
+    let etag = object.etag.as_ref().filter(|_| is_pinned).map(|etag| format!("\"{etag}\""));
+    let response = s3.get(object, 0, etag.as_deref(), read_timeout).await.map_err(|error| match error.changed {
+        true => anyhow!("{object} was replaced since it was begun"),
+        false => error.error.context(format!("failed to fetch {object}")),
+    })?;
+    let object = described(object, &response);
     let body = Body {
         s3,
-        bucket: bucket.into(),
-        key: key.into(),
+        object: object.clone(),
         etag: response.e_tag.clone(),
-        length: object.size,
         offset: 0,
         failures: 0,
         read_timeout,
@@ -50,10 +50,8 @@ pub(super) async fn open(
 
 struct Body {
     s3: S3,
-    bucket: String,
-    key: String,
+    object: Object,
     etag: Option<String>,
-    length: Option<u64>,
     /// How much was read.
     offset: u64,
     /// Attempts in a row that brought nothing.
@@ -85,10 +83,10 @@ impl Body {
                     self.failures = 0;
                     return Ok(Some(chunk));
                 }
-                Ok(None) if self.length.is_none_or(|length| self.offset == length) => return Ok(None),
+                Ok(None) if self.object.size.is_none_or(|length| self.offset == length) => return Ok(None),
                 Ok(None) => "the body is shorter than its length".to_owned(),
                 // With all bytes there, it is not the connection that failed, but the check of their sum.
-                Ok(Some(Err(error))) if self.length == Some(self.offset) => {
+                Ok(Some(Err(error))) if self.object.size == Some(self.offset) => {
                     bail!("{}: {error:#}", self.name(), error = anyhow::Error::from(error));
                 }
                 Ok(Some(Err(error))) => format!("{:#}", anyhow::Error::from(error)),
@@ -103,7 +101,7 @@ impl Body {
     async fn resume(&mut self) -> Result<&mut ByteStream> {
         loop {
             sleep(FIRST_PAUSE * 2_u32.pow(self.failures.saturating_sub(1))).await;
-            let got = self.s3.get(&self.bucket, &self.key, self.offset, self.etag.as_deref(), self.read_timeout).await;
+            let got = self.s3.get(&self.object, self.offset, self.etag.as_deref(), self.read_timeout).await;
             match got {
                 Ok(response) => {
                     self.check_is_same(&response)?;
@@ -144,6 +142,6 @@ impl Body {
     }
 
     fn name(&self) -> String {
-        format!("s3://{}/{}", self.bucket, self.key)
+        self.object.to_string()
     }
 }

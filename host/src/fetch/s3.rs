@@ -3,16 +3,15 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
-use aws_config::BehaviorVersion;
-use aws_sdk_s3::config::{Credentials, Region};
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::Object as ListedObject;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::time::timeout;
 
 use super::rfc3339;
+use crate::aws;
 use crate::config;
 use crate::object::Object;
 
@@ -24,13 +23,9 @@ impl S3 {
     /// Endpoint, region and credentials come from the usual AWS variables and files. With an endpoint of one's own,
     /// buckets are addressed by path: few servers but AWS's have a name for each bucket.
     pub async fn from_environment() -> Self {
-        let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(https()).load().await;
+        let shared = aws::from_environment().await;
         let path_style = shared.endpoint_url().is_some() || config::has_s3_endpoint();
-        let mut config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(path_style);
-        if shared.region().is_none() {
-            config = config.region(Region::from_static("us-east-1"));
-        }
-        let config = config.build();
+        let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(path_style).build();
         Self(aws_sdk_s3::Client::from_conf(config))
     }
 
@@ -38,9 +33,9 @@ impl S3 {
     pub fn at(endpoint: &str, access_key: &str, secret_key: &str) -> Self {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static("us-east-1"))
+            .region(aws::REGION)
             .credentials_provider(Credentials::new(access_key, secret_key, None, None, "static"))
-            .http_client(https())
+            .http_client(aws::https())
             .endpoint_url(endpoint)
             .force_path_style(true)
             .build();
@@ -50,16 +45,24 @@ impl S3 {
     /// Begins to read an object from `offset` on. With an etag, only if the object still has it.
     pub(super) async fn get(
         &self,
-        bucket: &str,
-        key: &str,
+        object: &Object,
         offset: u64,
         etag: Option<&str>,
         within: Duration,
     ) -> Result<GetObjectOutput, GetError> {
         let range = (offset > 0).then(|| format!("bytes={offset}-"));
-        let request = self.0.get_object().bucket(bucket).key(key);
+        let request = self.0.get_object().set_bucket(object.bucket.clone()).key(&object.key);
+        let request = request.set_version_id(object.version.clone());
+        let request = request.set_range(range).set_if_match(etag.map(Into::into)).customize();
+        let request = match &object.region {
+            Some(region) => {
+                let region = Region::new(region.clone());
+                request.config_override(aws_sdk_s3::config::Builder::new().region(region))
+            }
+            None => request,
+        };
         // The SDK itself waits for ever for an answer.
-        let sent = timeout(within, request.set_range(range).set_if_match(etag.map(Into::into)).send()).await;
+        let sent = timeout(within, request.send()).await;
         let Ok(sent) = sent else {
             let error = anyhow!("S3 has not answered for {within:?}");
             return Err(GetError { changed: false, hopeless: false, error });
@@ -134,24 +137,25 @@ impl Pages {
         let key = listed.key.filter(|key| !is_folder(key))?;
         Some(Object {
             size: listed.size.and_then(|size| u64::try_from(size).ok()),
+            etag: listed.e_tag.as_deref().map(unquoted),
+            last_modified: listed.last_modified.as_ref().and_then(|time| rfc3339(SystemTime::try_from(*time).ok()?)),
             ..Object::named(Some(self.bucket.clone()), key)
         })
     }
 }
 
-/// What a response says of its object.
-pub(super) fn described(bucket: &str, key: &str, response: &GetObjectOutput) -> Object {
+/// What is known of an object when it has answered.
+pub(super) fn described(object: &Object, response: &GetObjectOutput) -> Object {
     Object {
         size: response.content_length.and_then(|size| u64::try_from(size).ok()),
-        etag: response.e_tag.as_deref().map(|etag| etag.trim_matches('"').to_owned()),
+        etag: response.e_tag.as_deref().map(unquoted),
         last_modified: response.last_modified.as_ref().and_then(|time| rfc3339(SystemTime::try_from(*time).ok()?)),
-        ..Object::named(Some(bucket.into()), key)
+        ..object.clone()
     }
 }
 
-/// ring, so that the build needs no C toolchain of minutes.
-fn https() -> aws_sdk_s3::config::SharedHttpClient {
-    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+fn unquoted(etag: &str) -> String {
+    etag.trim_matches('"').to_owned()
 }
 
 /// What the server said, `NoSuchKey: The specified key does not exist.`, or what went wrong on the way to it.

@@ -2,6 +2,8 @@
 //!
 //! What passes here can be counted on: each record has exactly one fate, and there are as many events as said.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
 
@@ -21,6 +23,8 @@ pub struct Mapped {
     pub dropped: u64,
     /// The records that could not be mapped.
     pub rejects: Vec<Rejected>,
+    /// How long the guest took.
+    pub took: Duration,
 }
 
 /// A record that could not be mapped.
@@ -52,7 +56,14 @@ pub(super) fn check(outcome: Outcome, records: u32, bytes: usize, output_ratio: 
         rejects.len()
     );
     let rejects = rejects.into_iter().map(|reject| Rejected { index: reject.index, reason: shortened(&reject.reason) });
-    Ok(Mapped { ndjson: events.into(), event_records, mapped, dropped: u64::from(dropped), rejects: rejects.collect() })
+    Ok(Mapped {
+        ndjson: events.into(),
+        event_records,
+        mapped,
+        dropped: u64::from(dropped),
+        rejects: rejects.collect(),
+        took: Duration::ZERO,
+    })
 }
 
 /// Never falling, within the batch. Answers how many records have an event.

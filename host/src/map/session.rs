@@ -5,6 +5,7 @@
 //! the others are mapped. A guest that fails more often than `failures` allows has failed the object.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
@@ -107,8 +108,9 @@ fn run(
             Err(error) => return drop(planned.send(Err(error))),
         }
         while let Some(batch) = batches.recv().await {
+            let began = Instant::now();
             let mapped = match session.map(&batch).await {
-                Ok(mapped) => Ok((batch, mapped)),
+                Ok(mapped) => Ok((batch, Mapped { took: began.elapsed(), ..mapped })),
                 Err(error) => {
                     // Nothing new comes in from here on, so that all that has come in can be counted.
                     batches.close();

@@ -8,39 +8,59 @@
 mod dead_letters;
 mod outlet;
 mod passage;
+mod selection;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::bookmark::Bookmark;
 use crate::config::Config;
 use crate::deliver::Destination;
+use crate::deliver::counters::DeliveryReport;
 use crate::event_id::EventId;
 use crate::fetch::{Fetcher, Uri};
 use crate::ledger::Ledger;
 use crate::map::{Mapping, Sandbox};
 use crate::object::Object;
 use crate::route::Routes;
-use crate::settle::{ObjectReport, Summary};
+use crate::settle::{ObjectReport, Status, Summary};
 use dead_letters::DeadLetters;
 use passage::Passage;
+pub use selection::{Checkpoint, Selection};
 
 /// All that objects go through. Shared by the tasks that read them.
 pub struct Pipeline {
-    config: Config,
-    fetcher: Fetcher,
+    config: Arc<Config>,
+    fetcher: Arc<Fetcher>,
     routes: Routes,
     mappings: BTreeMap<String, Mapping>,
     destinations: BTreeMap<String, Destination>,
     dead_letters: DeadLetters,
     progress: Arc<Progress>,
 }
+
+/// An object to forward, and who is told what became of it.
+pub struct Job {
+    /// The object.
+    pub object: Object,
+    /// Where to go on, if it was begun before; it must then still have the etag that it had.
+    pub from: Option<Bookmark>,
+    /// Let go when the object has been read, and another can be.
+    pub room: Option<Arc<OwnedSemaphorePermit>>,
+    /// Called when it is settled or has failed, in the order in which that happens.
+    pub report: Answer,
+}
+
+/// Who is told what became of an object.
+pub type Answer = Box<dyn FnOnce(ObjectReport) + Send>;
 
 /// How far a run has come, for whoever watches.
 #[derive(Default)]
@@ -67,6 +87,17 @@ impl Pipeline {
             let loaded = tokio::task::block_in_place(|| sandbox.load(name, mapping))?;
             mappings.insert(name.clone(), loaded);
         }
+        Self::open(Arc::new(config), Arc::new(fetcher), mappings).await
+    }
+
+    /// The same mappings, and destinations of its own: for another run, which has so long when it is stopped.
+    pub async fn another(&self, stop_timeout: Duration) -> Result<Self> {
+        let mut config = Config::clone(&self.config);
+        config.limits.stop_timeout = stop_timeout;
+        Self::open(Arc::new(config), Arc::clone(&self.fetcher), self.mappings.clone()).await
+    }
+
+    async fn open(config: Arc<Config>, fetcher: Arc<Fetcher>, mappings: BTreeMap<String, Mapping>) -> Result<Self> {
         let mut destinations = BTreeMap::new();
         for (name, destination) in &config.destinations {
             let opened = Destination::open(destination).await.with_context(|| format!("destination `{name}`"))?;
@@ -88,54 +119,84 @@ impl Pipeline {
         Arc::clone(&self.progress)
     }
 
-    /// Forwards all objects that the URIs name, and answers for each. When `stop` is cancelled, no more is read, and what
+    /// What it goes by.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What the destinations have to tell until now.
+    pub fn delivery(&self) -> DeliveryReport {
+        let mut all = DeliveryReport::default();
+        for destination in self.destinations.values() {
+            let report = destination.report();
+            all.connections.merge(&report.connections);
+            all.sockets.merge(&report.sockets);
+        }
+        all
+    }
+
+    /// Forwards all objects that the URIs name and the selection takes, and answers for each. When `stop` is cancelled, no more is read, and what
     /// is under way is drained. Afterwards nothing can be sent any more.
-    pub async fn run(self, uris: Vec<Uri>, stop: CancellationToken) -> Summary {
+    pub async fn run(self, uris: Vec<Uri>, selection: Selection, stop: CancellationToken) -> Summary {
         let pipeline = Arc::new(self);
-        let mut summary = Summary::new();
-        let mut objects = pipeline.list(uris, &stop);
-        let deadline = pipeline.give_up_after(&stop);
+        let summary = Arc::new(Mutex::new(Summary::new()));
+        let jobs = pipeline.list(uris, selection, &summary, &stop);
+        pipeline.work(jobs, stop).await;
+        let mut summary = std::mem::replace(&mut *lock(&summary), Summary::new());
+        let delivery = pipeline.delivery();
+        summary.add_connections(&delivery.connections, &delivery.sockets);
+        summary.finish();
+        summary
+    }
+
+    /// Forwards the objects that come, and answers for each, until no more can come and the last is answered for. When
+    /// `stop` is cancelled, no more is read, and what is under way is drained. Afterwards nothing can be sent any more.
+    pub async fn work(self: &Arc<Self>, mut jobs: mpsc::Receiver<Job>, stop: CancellationToken) {
+        let deadline = self.give_up_after(&stop);
         let mut reading = JoinSet::new();
         let mut settling = JoinSet::new();
-        // For the report of an object whose task has panicked.
-        let mut names = HashMap::new();
-        let mut listed_all = false;
-        while !listed_all || !reading.is_empty() {
-            let has_room = reading.len() < pipeline.config.limits.concurrency.get();
+        let mut answers = Answers::default();
+        let mut are_all_known = false;
+        let mut is_stopping = false;
+        while !are_all_known || !reading.is_empty() {
+            let has_room = reading.len() < self.config.limits.concurrency.get();
             tokio::select! {
-                listed = objects.recv(), if has_room && !listed_all => match listed {
-                    Some(Ok(object)) => {
+                // What is in the channel is still answered for.
+                () = stop.cancelled(), if !is_stopping => {
+                    is_stopping = true;
+                    jobs.close();
+                }
+                job = jobs.recv(), if has_room && !are_all_known => match job {
+                    Some(Job { object, from, room, report }) => {
                         let name = object.to_string();
-                        let task = reading.spawn(Arc::clone(&pipeline).forward(object, stop.clone()));
-                        names.insert(task.id(), name);
+                        let read = Arc::clone(self).forward(object, from, stop.clone());
+                        let task = reading.spawn(async move {
+                            let _room = room;
+                            read.await
+                        });
+                        answers.0.insert(task.id(), (name, report));
                     }
-                    Some(Err(error)) => summary.add_listing_failure(format!("{error:#}")),
-                    None => listed_all = true,
+                    None => are_all_known = true,
                 },
                 Some(read) = reading.join_next_with_id() => match read {
                     Ok((task, passage)) => {
-                        let name = names.remove(&task).unwrap_or_default();
-                        names.insert(settling.spawn(Passage::settle(passage)).id(), name);
+                        let answer = answers.0.remove(&task);
+                        let task = settling.spawn(Passage::settle(passage)).id();
+                        answers.0.extend(answer.map(|answer| (task, answer)));
                     }
-                    Err(error) => summary.add(panicked(&error, &mut names)),
+                    Err(error) => answers.give(Err(error)),
                 },
-                Some(settled) = settling.join_next_with_id() => summary.add(report(settled, &mut names)),
+                Some(settled) = settling.join_next_with_id() => answers.give(settled),
             }
         }
-        for destination in pipeline.destinations.values() {
-            destination.drain(pipeline.config.limits.drain_timeout).await;
+        for destination in self.destinations.values() {
+            destination.drain(self.config.limits.drain_timeout).await;
         }
-        pipeline.dead_letters.drain(pipeline.config.limits.drain_timeout).await;
+        self.dead_letters.drain(self.config.limits.drain_timeout).await;
         while let Some(settled) = settling.join_next_with_id().await {
-            summary.add(report(settled, &mut names));
-        }
-        for destination in pipeline.destinations.values() {
-            let report = destination.report();
-            summary.add_connections(&report.connections, &report.sockets);
+            answers.give(settled);
         }
         deadline.abort();
-        summary.finish();
-        summary
     }
 
     /// Once `stop` is cancelled, what is under way has so long.
@@ -165,50 +226,93 @@ impl Pipeline {
     }
 
     /// Lists in a task of its own, as far ahead as objects are wanted.
-    fn list(self: &Arc<Self>, uris: Vec<Uri>, stop: &CancellationToken) -> mpsc::Receiver<Result<Object>> {
-        let (found, objects) = mpsc::channel(self.config.limits.concurrency.get());
-        let (pipeline, stop) = (Arc::clone(self), stop.clone());
+    fn list(
+        self: &Arc<Self>,
+        uris: Vec<Uri>,
+        selection: Selection,
+        summary: &Arc<Mutex<Summary>>,
+        stop: &CancellationToken,
+    ) -> mpsc::Receiver<Job> {
+        let (found, jobs) = mpsc::channel(self.config.limits.concurrency.get());
+        let (pipeline, summary, stop) = (Arc::clone(self), Arc::clone(summary), stop.clone());
         tokio::spawn(async move {
-            tokio::select! {
-                () = pipeline.list_all(uris, &found) => {}
-                () = stop.cancelled() => {
-                    let _ = found.send(Err(anyhow!("elbow was stopped before all objects were listed"))).await;
-                }
+            let listed = tokio::select! {
+                listed = pipeline.list_all(uris, Arc::new(selection), &summary, &found) => listed,
+                () = stop.cancelled() => Err(anyhow!("elbow was stopped before all objects were listed")),
+            };
+            if let Err(error) = listed {
+                lock(&summary).add_listing_failure(format!("{error:#}"));
             }
         });
-        objects
+        jobs
     }
 
-    async fn list_all(&self, uris: Vec<Uri>, found: &mpsc::Sender<Result<Object>>) {
+    async fn list_all(
+        &self,
+        uris: Vec<Uri>,
+        selection: Arc<Selection>,
+        summary: &Arc<Mutex<Summary>>,
+        found: &mpsc::Sender<Job>,
+    ) -> Result<()> {
         for uri in uris {
             let mut listing = self.fetcher.list(uri).await;
-            while let Some(object) = listing.next().await.transpose() {
-                let is_last = object.is_err();
+            loop {
+                let object = match listing.next().await {
+                    Ok(Some(object)) => object,
+                    Ok(None) => break,
+                    Err(error) => {
+                        lock(summary).add_listing_failure(format!("{error:#}"));
+                        break;
+                    }
+                };
+                if !selection.takes(&object) {
+                    continue;
+                }
                 self.progress.objects.fetch_add(1, Relaxed);
-                if found.send(object).await.is_err() {
-                    return;
-                }
-                if is_last {
-                    break;
-                }
+                let (summary, selection) = (Arc::clone(summary), Arc::clone(&selection));
+                let report: Answer = Box::new(move |report| add(&summary, &selection, report));
+                let job = Job { object, from: None, room: None, report };
+                found.send(job).await.map_err(|_| anyhow!("elbow was stopped before all objects were listed"))?;
             }
         }
-    }
-}
-
-/// The report of an object that was settled, or whose task has panicked.
-fn report(settled: Result<(Id, ObjectReport), JoinError>, names: &mut HashMap<Id, String>) -> ObjectReport {
-    match settled {
-        Ok((task, report)) => {
-            names.remove(&task);
-            report
+        if let Some(checkpoint) = &selection.checkpoint
+            && checkpoint.left_out() > 0
+        {
+            tracing::info!("{} objects are settled already, says the checkpoint", checkpoint.left_out());
         }
-        Err(error) => panicked(&error, names),
+        Ok(())
     }
 }
 
-/// A bug of elbow's costs the object that it struck, not the run, and is told.
-fn panicked(error: &JoinError, names: &mut HashMap<Id, String>) -> ObjectReport {
-    let name = names.remove(&error.id()).unwrap_or_default();
-    ObjectReport::new(name, Ledger::default(), Some(format!("internal error: {error}")))
+/// Adds a report to the summary, and notes in the checkpoint that its object is settled.
+fn add(summary: &Mutex<Summary>, selection: &Selection, report: ObjectReport) {
+    let noted = match (&selection.checkpoint, &report.found, report.status) {
+        (Some(checkpoint), Some(object), Status::Settled) => checkpoint.note(object),
+        _ => Ok(()),
+    };
+    let mut summary = lock(summary);
+    if let Err(error) = noted {
+        summary.add_listing_failure(format!("{}: {error:#}", report.object));
+    }
+    summary.add(report);
+}
+
+fn lock(summary: &Mutex<Summary>) -> MutexGuard<'_, Summary> {
+    summary.lock().expect("no holder of this lock panics")
+}
+
+/// By its task, the name of each object under way, and who is told what became of it.
+#[derive(Default)]
+struct Answers(HashMap<Id, (String, Answer)>);
+
+impl Answers {
+    /// Tells what became of an object. A bug of elbow's, a panic, costs the object that it struck, not the run, and is told.
+    fn give(&mut self, settled: Result<(Id, ObjectReport), JoinError>) {
+        let task = settled.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
+        let Some((name, answer)) = self.0.remove(&task) else { return };
+        answer(match settled {
+            Ok((_, report)) => report,
+            Err(error) => ObjectReport::new(name, Ledger::default(), Some(format!("internal error: {error}"))),
+        });
+    }
 }

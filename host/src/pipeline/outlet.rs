@@ -1,6 +1,7 @@
 //! The second half of an object's way: what the guest has made of its batches goes out.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 
@@ -61,7 +62,9 @@ impl<'a> Outlet<'a> {
                 broken.error
             })?;
             totals.add(&mapped);
+            let began = Instant::now();
             self.deliver_events(&records, &mapped).await;
+            totals.delivering += began.elapsed();
             if self.pipeline.dead_letters.are_wanted() && !mapped.rejects.is_empty() {
                 let lines: Vec<&[u8]> = records.iter().collect();
                 for reject in &mapped.rejects {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::Pipeline;
 use super::outlet::Outlet;
 use crate::account::{Account, Delivered};
+use crate::bookmark::Bookmark;
 use crate::cut::{Cut, Cutter, Framing, Header, Oversize, Place};
 use crate::decode::decode;
 use crate::deliver::Destination;
@@ -29,7 +30,7 @@ use crate::map::session::{self, Feed, Records, Yield};
 use crate::map::{Framing as PlannedFraming, Header as PlannedHeader, Mapped, Mapping, ObjectFacts, Plan};
 use crate::object::Object;
 use crate::route::Goal;
-use crate::settle::{ObjectReport, Status, seconds};
+use crate::settle::{ObjectReport, Stages, Status, seconds};
 
 /// How much of an object a mapping sees before it is cut: the bound that the contract states.
 const HEAD: usize = 16 << 10;
@@ -39,8 +40,13 @@ const LINGER: Duration = Duration::from_millis(200);
 
 impl Pipeline {
     /// Reads an object to its end, and hands its events to the destination.
-    pub(super) async fn forward(self: Arc<Self>, object: Object, stop: CancellationToken) -> Passage {
-        let mut passage = Passage::new(object);
+    pub(super) async fn forward(
+        self: Arc<Self>,
+        object: Object,
+        from: Option<Bookmark>,
+        stop: CancellationToken,
+    ) -> Passage {
+        let mut passage = Passage::new(object, from);
         let outcome = self.pass(&mut passage, &stop).await;
         passage.error = outcome.err().map(|error| format!("{error:#}"));
         self.progress.objects_read.fetch_add(1, Relaxed);
@@ -48,7 +54,8 @@ impl Pipeline {
     }
 
     async fn pass(&self, passage: &mut Passage, stop: &CancellationToken) -> Result<()> {
-        let Some(way) = self.way(&passage.object)? else {
+        let way = if passage.object.is_test_file() { None } else { self.way(&passage.object)? };
+        let Some(way) = way else {
             passage.is_skipped = true;
             return Ok(());
         };
@@ -57,7 +64,7 @@ impl Pipeline {
         passage.destination = Some(way.destination_name.to_owned());
 
         let opened = async {
-            let (object, stored) = self.fetcher.open(&passage.object).await?;
+            let (object, stored) = self.fetcher.open(&passage.object, passage.from.is_some()).await?;
             let fetched = stored.bytes_read();
             let begun = self.begin(&object, stored, way.mapping, way.captures.clone()).await;
             Ok((object, fetched, begun))
@@ -72,6 +79,7 @@ impl Pipeline {
         let cutter = Cutter::new(text, self.cut(&plan)?);
         passage.format = Some(plan.format);
 
+        passage.read.next = passage.from.as_ref().map_or(0, |from| from.offset);
         let outlet = Outlet::new(self, &passage.object, &way, &passage.account, &passage.dead_letters);
         let read = self.read(cutter, feed, &outlet, &mut passage.read, stop);
         let deliver = outlet.deliver(yields, &mut passage.mapped);
@@ -142,7 +150,7 @@ impl Pipeline {
         let found = self.routes.find(object).context("no route fits the object")?;
         let Goal::Forward { mapping, .. } = found.goal else { bail!("a route says to skip the object") };
         let (_, mapping) = named_or_only(&self.mappings, mapping.as_deref(), "mapping")?;
-        let (object, stored) = self.fetcher.open(object).await?;
+        let (object, stored) = self.fetcher.open(object, false).await?;
         let (text, plan, ..) = self.begin(&object, stored, mapping, found.captures).await?;
         let mut cutter = Cutter::new(text, self.cut(&plan)?);
         let mut record = None;
@@ -183,8 +191,10 @@ impl Pipeline {
         totals: &mut ReadTotals,
         stop: &CancellationToken,
     ) -> Result<()> {
+        let begin = totals.next;
         let mut is_stopped = false;
         loop {
+            let began = Instant::now();
             let next = tokio::select! {
                 next = cutter.next(), if !is_stopped => next,
                 () = stop.cancelled() => {
@@ -192,15 +202,23 @@ impl Pipeline {
                     Ok(cutter.take_gathered())
                 }
             };
+            totals.took += began.elapsed();
             let decoded = cutter.offset();
             self.progress.bytes.fetch_add(decoded - totals.decoded, Relaxed);
             totals.decoded = decoded;
-            let batch = match next? {
+            let mut batch = match next? {
                 Some(batch) => batch,
-                None if is_stopped => bail!("elbow was stopped before the end of the object"),
+                None if is_stopped => {
+                    totals.is_stopped = true;
+                    bail!("elbow was stopped before the end of the object")
+                }
                 None => return Ok(()),
             };
             totals.header_lines += batch.header_lines;
+            // What an earlier process has settled is cut again, to find the place, and is left out.
+            batch.skip_to(begin);
+            let last = batch.offsets.last().copied().max(batch.oversize.last().map(|record| record.offset));
+            totals.next = last.map_or(totals.next, |last| last + 1);
             let records = Records { bytes: batch.records, offsets: batch.offsets };
             let count = u64::from(records.count());
             totals.records += count + batch.oversize.len() as u64;
@@ -267,6 +285,8 @@ pub(super) fn unwritten(dead_letters: &Delivered) -> Option<String> {
 /// An object on its way, and what is known of it until it is settled.
 pub(super) struct Passage {
     object: Object,
+    /// Where an earlier process has left it.
+    from: Option<Bookmark>,
     started: Instant,
     mapping: Option<String>,
     format: Option<String>,
@@ -282,9 +302,10 @@ pub(super) struct Passage {
 }
 
 impl Passage {
-    fn new(object: Object) -> Self {
+    fn new(object: Object, from: Option<Bookmark>) -> Self {
         Self {
             object,
+            from,
             started: Instant::now(),
             mapping: None,
             format: None,
@@ -315,17 +336,38 @@ impl Passage {
         ledger.bytes.fetched = self.fetched.load(Relaxed);
         ledger.book_dead_letters(&dead_letters);
         let failure = undelivered(&delivered).or_else(|| unwritten(&dead_letters));
-        let mut report = ObjectReport::new(self.object.to_string(), ledger, self.error.or(failure));
+        let mut parsing = self.read.rejects;
+        parsing.merge(&self.mapped.rejects);
+        let mut now = Bookmark {
+            offset: self.read.next,
+            ledger,
+            parsing,
+            rung: delivered.rung(),
+            seconds: seconds(self.started.elapsed()),
+        };
+        let has_moved = now.offset > self.from.as_ref().map_or(0, |from| from.offset);
+        let can_go_on = self.read.is_stopped && has_moved && failure.is_none() && now.ledger.records.abandoned == 0;
+        if let Some(from) = self.from {
+            now.add_earlier(from);
+        }
+        let bookmark = can_go_on.then(|| now.clone());
+        let mut report = ObjectReport::new(self.object.to_string(), now.ledger, self.error.or(failure));
         if self.is_skipped {
             report.status = Status::Skipped;
         }
-        report.parsing = self.read.rejects;
-        report.parsing.merge(&self.mapped.rejects);
-        report.rung = delivered.rung();
+        report.bookmark = bookmark;
+        report.parsing = now.parsing;
+        report.rung = now.rung;
         report.mapping = self.mapping;
         report.format = self.format;
         report.destination = self.destination;
-        report.seconds = seconds(self.started.elapsed());
+        report.seconds = now.seconds;
+        report.stages = Stages {
+            read: seconds(self.read.took),
+            map: seconds(self.mapped.took),
+            deliver: seconds(self.mapped.delivering),
+        };
+        report.found = Some(self.object);
         report
     }
 }
@@ -336,6 +378,12 @@ struct ReadTotals {
     records: u64,
     header_lines: u64,
     decoded: u64,
+    /// All records that begin before this byte of the text were read.
+    next: u64,
+    /// How long it has waited for the next batch.
+    took: Duration,
+    /// It ended because elbow was stopped.
+    is_stopped: bool,
     rejects: Failures,
     oversize: Vec<Oversize>,
     /// Cut, but not taken by a session that has broken.
@@ -356,6 +404,10 @@ pub(super) struct MappedTotals {
     mapped: u64,
     dropped: u64,
     rejects: Failures,
+    /// How long the guest took.
+    took: Duration,
+    /// How long it took to hand events over.
+    pub(super) delivering: Duration,
     /// Taken by a session that has broken before it mapped them.
     pub(super) abandoned: u64,
 }
@@ -366,6 +418,7 @@ impl MappedTotals {
             let number = self.records + u64::from(reject.index) + 1;
             self.rejects.add(format!("record {number}: {}", reject.reason));
         }
+        self.took += mapped.took;
         self.mapped += mapped.mapped;
         self.dropped += mapped.dropped;
         self.records += mapped.mapped + mapped.dropped + mapped.rejects.len() as u64;

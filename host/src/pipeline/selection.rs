@@ -1,0 +1,156 @@
+//! Which of the objects that are listed are wanted, and which are settled already.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+
+use crate::object::Object;
+
+/// Which objects of a listing are wanted. The default is all.
+#[derive(Default)]
+pub struct Selection {
+    /// Last modified at this time or later.
+    pub since: Option<SystemTime>,
+    /// Last modified before this time.
+    pub until: Option<SystemTime>,
+    /// What is settled already is left out, and what gets settled is noted.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+impl Selection {
+    /// Whether an object is wanted. One whose time is not known, since it was named and not listed, is.
+    pub fn takes(&self, object: &Object) -> bool {
+        let is_in_time = object.last_modified.as_ref().is_none_or(|modified| {
+            let format = |time: SystemTime| humantime::format_rfc3339_seconds(time).to_string();
+            // Texts of one format, which sort as the times do.
+            self.since.is_none_or(|since| *modified >= format(since))
+                && self.until.is_none_or(|until| *modified < format(until))
+        });
+        is_in_time && !self.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.has(object))
+    }
+}
+
+/// A file with the objects that are settled, a line each: `s3://bucket/key`, a tab, the etag. It only ever grows, and a
+/// line is written when its object is settled, so that a process which is killed has to send again only what was under way.
+pub struct Checkpoint {
+    path: PathBuf,
+    file: Mutex<File>,
+    /// Hashes of the lines, and of the names alone.
+    settled: HashSet<[u8; 16]>,
+    left_out: AtomicU64,
+}
+
+impl Checkpoint {
+    /// Reads a file, or begins it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let name = path.display();
+        let text = match std::fs::read_to_string(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            read => read.with_context(|| format!("failed to read the checkpoint {name}"))?,
+        };
+        let mut settled = HashSet::new();
+        // A line without its end was being written when the process ended.
+        let (whole, torn) = text.rsplit_once('\n').map_or(("", text.as_str()), |(whole, torn)| (whole, torn));
+        for (number, line) in whole.lines().enumerate() {
+            let (object, _) = line.split_once('\t').with_context(|| {
+                format!("{name}, line {}: expected `OBJECT`, a tab, and its etag: is it a checkpoint?", number + 1)
+            })?;
+            settled.insert(hash(line));
+            settled.insert(hash(object));
+        }
+        ensure!(torn.is_empty() || !whole.is_empty() || torn.contains("://"), "{name} is no checkpoint");
+        let file = File::options().create(true).append(true).open(path);
+        let mut file = file.with_context(|| format!("failed to write to the checkpoint {name}"))?;
+        if !torn.is_empty() {
+            file.set_len((text.len() - torn.len()) as u64).context("failed to mend the checkpoint")?;
+            file.flush().context("failed to mend the checkpoint")?;
+        }
+        Ok(Self { path: path.into(), file: Mutex::new(file), settled, left_out: AtomicU64::new(0) })
+    }
+
+    fn has(&self, object: &Object) -> bool {
+        let is_settled = match &object.etag {
+            Some(_) => self.settled.contains(&hash(&line(object))),
+            None => self.settled.contains(&hash(&object.to_string())),
+        };
+        self.left_out.fetch_add(u64::from(is_settled), Relaxed);
+        is_settled
+    }
+
+    /// How many objects were left out.
+    pub fn left_out(&self) -> u64 {
+        self.left_out.load(Relaxed)
+    }
+
+    /// Notes that an object is settled.
+    pub fn note(&self, object: &Object) -> Result<()> {
+        let mut file = self.file.lock().expect("no holder of this lock panics");
+        // In one call, so that no other process writes in between.
+        file.write_all(format!("{}\n", line(object)).as_bytes())
+            .with_context(|| format!("failed to write to the checkpoint {}", self.path.display()))
+    }
+}
+
+fn line(object: &Object) -> String {
+    format!("{object}\t{}", object.etag.as_deref().unwrap_or_default())
+}
+
+fn hash(text: &str) -> [u8; 16] {
+    let digest = Sha256::digest(text);
+    std::array::from_fn(|index| digest[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(key: &str, etag: Option<&str>, modified: &str) -> Object {
+        Object {
+            etag: etag.map(Into::into),
+            last_modified: Some(modified.into()),
+            ..Object::named(Some("b".into()), key)
+        }
+    }
+
+    #[test]
+    fn times_are_compared() {
+        let time = |text| Some(humantime::parse_rfc3339(text).unwrap());
+        let selection =
+            Selection { since: time("2026-10-05T00:00:00Z"), until: time("2026-10-06T00:00:00Z"), checkpoint: None };
+        for (modified, expected) in [
+            ("2026-10-04T23:59:59Z", false),
+            ("2026-10-05T00:00:00Z", true),
+            ("2026-10-05T23:59:59Z", true),
+            ("2026-10-06T00:00:00Z", false),
+        ] {
+            assert_eq!(selection.takes(&object("k", None, modified)), expected, "{modified}");
+        }
+        assert!(selection.takes(&Object::named(Some("b".into()), "k")), "one that was named");
+    }
+
+    #[test]
+    fn what_is_settled_is_left_out_unless_it_was_replaced() {
+        let folder = std::env::temp_dir().join(format!("elbow-checkpoint-{}", std::process::id()));
+        let now = "2026-10-05T00:00:00Z";
+        let checkpoint = Checkpoint::open(&folder).unwrap();
+        checkpoint.note(&object("a b\u{fc}", Some("1"), now)).unwrap();
+        std::fs::OpenOptions::new().append(true).open(&folder).unwrap().write_all(b"s3://b/to").unwrap();
+        let checkpoint = Checkpoint::open(&folder).unwrap();
+        checkpoint.note(&object("c", Some("2"), now)).unwrap();
+        assert_eq!(std::fs::read_to_string(&folder).unwrap(), "s3://b/a b\u{fc}\t1\ns3://b/c\t2\n");
+        let selection = Selection { checkpoint: Some(Checkpoint::open(&folder).unwrap()), ..Selection::default() };
+        std::fs::remove_file(&folder).unwrap();
+        assert!(!selection.takes(&object("a b\u{fc}", Some("1"), now)));
+        assert!(!selection.takes(&object("a b\u{fc}", None, now)), "its etag is not known yet");
+        assert!(selection.takes(&object("a b\u{fc}", Some("9"), now)), "it was replaced");
+        assert!(selection.takes(&object("b", Some("1"), now)));
+        assert_eq!(selection.checkpoint.unwrap().left_out(), 2);
+    }
+}

@@ -1,0 +1,296 @@
+//! What a long-running elbow shows of itself: `/healthz`, `/readyz` and `/metrics`.
+//!
+//! The metrics say the same as the summary, as it grows: what became of each object, record and event. One of them,
+//! `elbow_ledger_imbalance`, must be 0 for ever.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::net::TcpListener;
+
+use crate::consume::{End, Observer};
+use crate::deliver::counters::DeliveryReport;
+use crate::settle::{ObjectReport, Status};
+
+/// One label and its value.
+type Label = [(&'static str, String); 1];
+
+/// The metrics, and what readiness depends on. Shared by all that has something to tell.
+pub struct Metrics {
+    registry: Registry,
+    objects: Family<Label, Counter>,
+    records: Family<Label, Counter>,
+    events: Family<Label, Counter>,
+    dead_letters: Family<Label, Counter>,
+    bytes: Family<Label, Counter>,
+    stages: Family<Label, Counter<f64, AtomicU64>>,
+    messages: Family<[(&'static str, String); 2], Counter>,
+    queue_age: Family<Label, Gauge<f64, AtomicU64>>,
+    imbalance: Gauge,
+    connections: Gauge,
+    opened: Counter,
+    closed: Family<Label, Counter>,
+    waited: Counter,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The connections when they were looked at last.
+    seen: DeliveryReport,
+    /// For each queue whether it answers.
+    queues: BTreeMap<String, bool>,
+    is_stopping: bool,
+}
+
+impl Metrics {
+    /// Metrics that are all 0. elbow is ready when each of these queues has answered.
+    pub fn new(queues: impl Iterator<Item = String>) -> Self {
+        let mut registry = Registry::with_prefix("elbow");
+        let metrics = Self {
+            objects: Family::default(),
+            records: Family::default(),
+            events: Family::default(),
+            dead_letters: Family::default(),
+            bytes: Family::default(),
+            stages: Family::default(),
+            messages: Family::default(),
+            queue_age: Family::default(),
+            imbalance: Gauge::default(),
+            connections: Gauge::default(),
+            opened: Counter::default(),
+            closed: Family::default(),
+            waited: Counter::default(),
+            registry: Registry::default(),
+            state: Mutex::new(State { queues: queues.map(|name| (name, false)).collect(), ..State::default() }),
+        };
+        registry.register("objects", "Objects, by what became of them", metrics.objects.clone());
+        registry.register("records", "Records, by their fate", metrics.records.clone());
+        registry.register("events", "Events, by their fate", metrics.events.clone());
+        registry.register("dead_letters", "Dead letters, by their fate", metrics.dead_letters.clone());
+        registry.register_with_unit(
+            "data",
+            "Bytes fetched as stored, decoded, and sent as events",
+            Unit::Bytes,
+            metrics.bytes.clone(),
+        );
+        registry.register_with_unit(
+            "stage",
+            "Time spent reading (fetch, decode, cut), mapping, and delivering, over all objects",
+            Unit::Seconds,
+            metrics.stages.clone(),
+        );
+        registry.register("messages", "Messages of queues, by what became of them", metrics.messages.clone());
+        registry.register_with_unit(
+            "queue_age",
+            "Age of the message that was received last, when it was received",
+            Unit::Seconds,
+            metrics.queue_age.clone(),
+        );
+        registry.register(
+            "ledger_imbalance",
+            "Records and events without a fate; anything but 0 is a bug of elbow's",
+            metrics.imbalance.clone(),
+        );
+        registry.register("connections", "Connections that are open", metrics.connections.clone());
+        registry.register("connections_opened", "Connections opened", metrics.opened.clone());
+        registry.register("connections_closed", "Connections closed, by the reason", metrics.closed.clone());
+        registry.register("connection_waits", "Sends that waited for a connection", metrics.waited.clone());
+        // Shown as 0 before the first object, so that a rate has where to begin.
+        for status in ["settled", "failed", "skipped"] {
+            let _ = metrics.objects.get_or_create(&label("status", status));
+        }
+        for fate in ["mapped", "rejected", "dropped", "abandoned"] {
+            let _ = metrics.records.get_or_create(&label("fate", fate));
+        }
+        for fate in ["confirmed", "failed", "resent"] {
+            let _ = metrics.events.get_or_create(&label("fate", fate));
+        }
+        Self { registry, ..metrics }
+    }
+
+    /// elbow is not ready any more.
+    pub fn note_stopping(&self) {
+        self.state().is_stopping = true;
+    }
+
+    fn is_ready(&self) -> bool {
+        let state = self.state();
+        !state.is_stopping && state.queues.values().all(|answers| *answers)
+    }
+
+    /// Adds what has happened to connections since the last time.
+    fn look_at(&self, delivery: DeliveryReport) {
+        let mut state = self.state();
+        let (now, seen) = (&delivery.connections, &state.seen.connections);
+        self.opened.inc_by(now.created - seen.created);
+        self.waited.inc_by(now.waited - seen.waited);
+        for (ending, count) in &now.destroyed {
+            let before = seen.destroyed.get(ending).copied().unwrap_or_default();
+            self.closed.get_or_create(&label("reason", ending.name())).inc_by(count - before);
+        }
+        let closed: u64 = now.destroyed.values().sum();
+        self.connections.set(now.created.saturating_sub(closed) as i64);
+        state.seen = delivery;
+    }
+
+    fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock panics")
+    }
+}
+
+fn label(name: &'static str, value: &str) -> Label {
+    [(name, value.to_owned())]
+}
+
+impl Observer for Metrics {
+    fn received(&self, queue: &str, age: Option<Duration>) {
+        let age = age.unwrap_or_default().as_secs_f64();
+        self.queue_age.get_or_create(&label("queue", queue)).set(age);
+    }
+
+    fn answered(&self, queue: &str, is_well: bool) {
+        self.state().queues.insert(queue.to_owned(), is_well);
+    }
+
+    fn reported(&self, report: &ObjectReport) {
+        let status = match report.status {
+            Status::Settled => "settled",
+            Status::Failed => "failed",
+            Status::Skipped => "skipped",
+            Status::Continued => "continued",
+        };
+        self.objects.get_or_create(&label("status", status)).inc();
+        let ledger = &report.ledger;
+        for (family, name, counts) in [
+            (
+                &self.records,
+                "fate",
+                &[
+                    ("mapped", ledger.records.mapped),
+                    ("rejected", ledger.records.rejected),
+                    ("dropped", ledger.records.dropped),
+                    ("abandoned", ledger.records.abandoned),
+                ][..],
+            ),
+            (
+                &self.events,
+                "fate",
+                &[
+                    ("confirmed", ledger.events.confirmed),
+                    ("failed", ledger.events.failed),
+                    ("resent", ledger.events.resent),
+                ],
+            ),
+            (
+                &self.dead_letters,
+                "fate",
+                &[("confirmed", ledger.dead_letters.confirmed), ("failed", ledger.dead_letters.failed)],
+            ),
+            (
+                &self.bytes,
+                "stage",
+                &[("fetched", ledger.bytes.fetched), ("decoded", ledger.bytes.decoded), ("sent", ledger.bytes.sent)],
+            ),
+        ] {
+            for (value, count) in counts {
+                family.get_or_create(&label(name, value)).inc_by(*count);
+            }
+        }
+        let stages = &report.stages;
+        for (stage, seconds) in [("read", stages.read), ("map", stages.map), ("deliver", stages.deliver)] {
+            self.stages.get_or_create(&label("stage", stage)).inc_by(seconds);
+        }
+        self.imbalance.inc_by(i64::try_from(ledger.imbalance()).unwrap_or(i64::MAX));
+    }
+
+    fn ended(&self, queue: &str, end: End) {
+        let labels = [("queue", queue.to_owned()), ("end", end.name().to_owned())];
+        self.messages.get_or_create(&labels).inc();
+    }
+}
+
+/// Serves the pages on an address, for as long as the runtime lives, and answers the address. `delivery` is asked for the
+/// connections as they are.
+pub async fn serve(
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    delivery: impl Fn() -> DeliveryReport + Send + Sync + 'static,
+) -> Result<SocketAddr> {
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("[service] listen: failed to listen on {address}"))?;
+    let address = listener.local_addr().context("failed to learn the address of the service")?;
+    let delivery = Arc::new(delivery);
+    tokio::spawn(async move {
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "failed to accept a connection for the metrics");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let (metrics, delivery) = (Arc::clone(&metrics), Arc::clone(&delivery));
+            let answer = service_fn(move |request: Request<Incoming>| {
+                let answer = answer(request.uri().path(), &metrics, &*delivery);
+                async { Ok::<_, Infallible>(answer) }
+            });
+            tokio::spawn(async move {
+                let timer = hyper_util::rt::TokioTimer::new();
+                let mut server = http1::Builder::new();
+                let server = server.timer(timer).header_read_timeout(Duration::from_secs(10));
+                if let Err(error) = server.serve_connection(TokioIo::new(stream), answer).await {
+                    tracing::debug!(%error, "a connection for the metrics broke");
+                }
+            });
+        }
+    });
+    Ok(address)
+}
+
+fn answer(path: &str, metrics: &Metrics, delivery: &impl Fn() -> DeliveryReport) -> Response<String> {
+    const TEXT: &str = "text/plain; charset=utf-8";
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let (status, kind, text) = match path {
+        "/healthz" => (StatusCode::OK, TEXT, "ok\n".to_owned()),
+        "/readyz" => match metrics.is_ready() {
+            true => (StatusCode::OK, TEXT, "ready\n".to_owned()),
+            false => {
+                (StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready: stopping, or a queue does not answer\n".to_owned())
+            }
+        },
+        "/metrics" => {
+            metrics.look_at(delivery());
+            match metrics.text() {
+                Ok(text) => (StatusCode::OK, OPEN_METRICS, text),
+                Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
+            }
+        }
+        _ => (StatusCode::NOT_FOUND, TEXT, "there are /healthz, /readyz and /metrics\n".to_owned()),
+    };
+    let response = Response::builder().status(status).header(CONTENT_TYPE, kind);
+    response.body(text).expect("the parts are valid")
+}

@@ -1,0 +1,245 @@
+//! `elbow lambda` under an emulator of the Lambda Runtime API, which freezes the process between invocations.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use lambda_simulator::{FreezeMode, InvocationBuilder, InvocationState, Simulator};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::support::elbow::{Elbow, Run, Running};
+use crate::support::guests::workspace;
+use crate::support::logs::{expect_all, line, lines, numbers};
+use crate::support::moto::Moto;
+use crate::support::receiver::{Receiver, Script, free_address};
+use crate::support::s3::S3;
+
+/// The function, and what invokes it.
+struct Function {
+    runtime: Runtime,
+    simulator: Simulator,
+    elbow: Running,
+}
+
+impl Function {
+    /// `more` is added to the config.
+    fn start(aws: &[(&str, &str)], receiver: SocketAddr, more: &str) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let simulator = Simulator::builder().function_name("elbow-logs").freeze_mode(FreezeMode::Process);
+        let simulator = runtime.block_on(simulator.build()).unwrap();
+        let config = format!(
+            "[destinations.receiver]\nurl = \"tcp://{receiver}\"\nevent-id = \"\"\nretry-for = \"1s\"\n\
+             send-buffer = \"16KiB\"\nmax-unconfirmed = \"128KiB\"\n\
+             [mappings.aws.settings]\nstyle = \"flat\"\n[limits]\nbatch = \"16KiB\"\n{more}"
+        );
+        let variables = simulator.lambda_env_vars();
+        let aws = aws.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let elbow = variables
+            .into_iter()
+            .chain(aws)
+            .fold(Elbow::without_arguments(), |elbow, (name, value)| elbow.env(&name, &value));
+        let elbow = elbow.file("elbow.toml", config).env("ELBOW_CONFIG", "elbow.toml").start();
+        simulator.register_freeze_pid(elbow.pid());
+        Self { runtime, simulator, elbow }
+    }
+
+    /// Invokes it, and answers when it has answered and is frozen.
+    fn invoke(&self, payload: Value, timeout: Duration) -> InvocationState {
+        self.runtime.block_on(async {
+            let invocation = InvocationBuilder::new().payload(payload).timeout_ms(timeout.as_millis() as u64);
+            let id = self.simulator.enqueue(invocation.build().unwrap()).await;
+            let state = self.simulator.wait_for_invocation_complete(&id, Duration::from_secs(60)).await.unwrap();
+            self.simulator.wait_for_frozen(Duration::from_secs(10)).await.unwrap();
+            state
+        })
+    }
+
+    fn respond(&self, payload: Value) -> Value {
+        let state = self.invoke(payload, Duration::from_secs(30));
+        state.response.unwrap_or_else(|| panic!("{:?}", state.error)).payload
+    }
+
+    /// Ends it, and answers the summary of each invocation.
+    fn end(self) -> (Vec<Value>, Run) {
+        self.elbow.signal("KILL");
+        let run = self.elbow.wait();
+        let summaries = run.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        (summaries.map(|line| serde_json::from_slice(line).unwrap()).collect(), run)
+    }
+}
+
+fn fixture(name: &str) -> Value {
+    let path = workspace().join("tests/notifications").join(format!("{name}.json"));
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn sqs(body: &str) -> Value {
+    json!({ "Records": [{ "messageId": "m1", "receiptHandle": "r", "body": body, "eventSource": "aws:sqs" }] })
+}
+
+fn variables(s3: &S3) -> [(&'static str, String); 4] {
+    [
+        ("AWS_ENDPOINT_URL", s3.endpoint()),
+        ("AWS_REGION", "eu-central-1".into()),
+        ("AWS_ACCESS_KEY_ID", elbow::s3_server::ACCESS_KEY.into()),
+        ("AWS_SECRET_ACCESS_KEY", elbow::s3_server::SECRET_KEY.into()),
+    ]
+}
+
+/// The bucket of the fixtures: two objects of ten lines.
+fn bucket() -> S3 {
+    let s3 = S3::start();
+    s3.put("AWSLogs/111122223333/elasticloadbalancing/eu-central-1/2026/10/05/one.log", lines(10));
+    s3.put("with space+and ü.log", (10..20).map(line).collect::<String>());
+    s3.put("AWSLogs/111122223333/ELBAccessLogTestFile", "Enable AccessLog for ELB");
+    s3
+}
+
+fn start(s3: &S3, receiver: SocketAddr, more: &str) -> Function {
+    let variables = variables(s3);
+    let aws: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    Function::start(&aws, receiver, more)
+}
+
+#[test]
+fn each_shape_of_a_notification_is_forwarded() {
+    let s3 = bucket();
+    for (name, response, expected) in [
+        ("s3", Value::Null, 0..20),
+        ("s3-test-event", Value::Null, 0..0),
+        ("s3-elb-test-file", Value::Null, 0..0),
+        ("s3-object-removed", Value::Null, 0..0),
+        ("sns", Value::Null, 0..20),
+        ("sns-envelope", Value::Null, 0..20),
+        ("eventbridge", Value::Null, 10..20),
+        ("sqs-s3", json!({ "batchItemFailures": [] }), 0..20),
+        ("sqs-sns-s3", json!({ "batchItemFailures": [] }), 0..20),
+        ("sqs-eventbridge", json!({ "batchItemFailures": [] }), 10..20),
+    ] {
+        let receiver = Receiver::plain();
+        let function = start(&s3, receiver.address, "");
+        assert_eq!(function.respond(fixture(name)), response, "{name}");
+        // The process is frozen now: what is not there will not come.
+        let mut arrived = numbers(&receiver.lines());
+        arrived.sort_unstable();
+        assert_eq!(arrived, expected.collect::<Vec<_>>(), "{name}");
+        let (summaries, _) = function.end();
+        assert_eq!(summaries.len(), 1, "{name}");
+        assert_eq!(summaries[0]["balanced"], true, "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_settled_is_given_back() {
+    let s3 = bucket();
+    let receiver = Receiver::plain();
+    let function = start(&s3, receiver.address, "");
+    let gone = json!({ "Records": [{
+        "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+        "s3": { "bucket": { "name": "access-logs" }, "object": { "key": "gone.log" } },
+    }] });
+    let direct = function.invoke(gone.clone(), Duration::from_secs(30));
+    let error = format!("{:?}", direct.error.unwrap());
+    assert!(error.contains("NoSuchKey"), "{error}");
+
+    let mut messages = fixture("sqs-s3");
+    let records = messages["Records"].as_array_mut().unwrap();
+    for (id, body) in [("bad", gone.to_string()), ("odd", "hello".into())] {
+        records.push(json!({ "messageId": id, "body": body, "eventSource": "aws:sqs" }));
+    }
+    let failures = json!({ "batchItemFailures": [{ "itemIdentifier": "bad" }, { "itemIdentifier": "odd" }] });
+    assert_eq!(function.respond(messages), failures);
+    expect_all(numbers(&receiver.lines()), 20);
+
+    let unknown = function.invoke(json!({ "hello": 1 }), Duration::from_secs(30));
+    let error = format!("{:?}", unknown.error.unwrap());
+    assert!(error.contains("found an object with `hello`"), "{error}");
+    // It goes on after all of that, with connections of its own.
+    assert_eq!(function.respond(fixture("s3")), Value::Null);
+    assert_eq!(numbers(&receiver.lines()).len(), 40);
+}
+
+#[test]
+fn a_receiver_that_is_down_gives_the_message_back_in_time() {
+    let s3 = bucket();
+    let function = start(&s3, free_address(), "");
+    let response = function.respond(fixture("sqs-s3"));
+    assert_eq!(response["batchItemFailures"].as_array().unwrap().len(), 1);
+    let (summaries, run) = function.end();
+    assert_eq!(summaries[0]["objects"]["failed"], 2, "{:#}", summaries[0]);
+    // In Lambda, the log is JSON.
+    let warning: Value = serde_json::from_str(run.stderr.lines().next().unwrap()).unwrap();
+    assert_eq!(warning["level"], "WARN");
+}
+
+/// Two seconds at a time, for an object that takes ten.
+#[test]
+fn an_object_that_takes_longer_than_the_function_is_continued_until_it_is_done() {
+    const LINES: usize = 15_000;
+    const TIMEOUT: Duration = Duration::from_secs(2);
+    let moto = Moto::start(30);
+    let receiver = Receiver::start(|_| Script { rest: Duration::from_millis(15), ..Script::default() });
+    let queue = moto.runtime.block_on(moto.sqs.create_queue().queue_name("continuations").send()).unwrap();
+    let queue = queue.queue_url.unwrap();
+    moto.put("slow.log", lines(LINES));
+    let more = format!("[lambda]\ncontinuation-queue = \"{queue}\"\nmetrics-namespace = \"elbow\"");
+    let function = Function::start(&moto.variables(), receiver.address, &more);
+    let mut body = Some(
+        json!({ "Records": [{
+            "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+            "s3": { "bucket": { "name": "access-logs" }, "object": { "key": "slow.log" } },
+        }] })
+        .to_string(),
+    );
+    let mut invocations = 0;
+    while let Some(message) = body.take() {
+        let began = Instant::now();
+        let state = function.invoke(sqs(&message), TIMEOUT);
+        // The emulator does not enforce it; the machine may be slow, Lambda would not wait.
+        assert!(began.elapsed() < TIMEOUT + Duration::from_secs(1), "{:?}", began.elapsed());
+        if state.response.as_ref().unwrap().payload != json!({ "batchItemFailures": [] }) {
+            panic!("{:?}\n{:#?}", state.response, function.end());
+        }
+        invocations += 1;
+        let received = moto.runtime.block_on(moto.sqs.receive_message().queue_url(&queue).send()).unwrap();
+        body = received.messages.unwrap_or_default().pop().map(|message| message.body.unwrap());
+    }
+    assert!(invocations >= 4, "{invocations}");
+    let arrived = numbers(&receiver.lines());
+    assert_eq!(arrived.len(), LINES, "none twice");
+    expect_all(arrived, LINES);
+
+    let (summaries, _) = function.end();
+    assert_eq!(summaries.len(), invocations);
+    let (last, before) = summaries.split_last().unwrap();
+    for summary in before {
+        assert_eq!(summary["per_object"][0]["status"], "continued");
+        assert_eq!(summary["objects"]["continued"], 1);
+        assert_eq!(summary["ObjectsContinued"], 1);
+        assert_eq!(summary["records"]["encountered"], 0, "they are counted when the object is done");
+    }
+    let object = &last["per_object"][0];
+    assert_eq!(object["status"], "settled", "{last:#}");
+    assert_eq!(object["records"]["encountered"], LINES);
+    assert_eq!(object["events"]["confirmed"], LINES);
+    assert_eq!(object["bytes"]["decoded"], lines(LINES).len());
+    assert!(object["seconds"].as_f64().unwrap() > 5.0, "of all invocations together");
+    assert_eq!(last["RecordsMapped"], LINES);
+    assert_eq!(last["LedgerImbalance"], 0);
+    assert_eq!(last["FunctionName"], "elbow-logs");
+    assert_eq!(last["_aws"]["CloudWatchMetrics"][0]["Namespace"], "elbow");
+}
+
+#[test]
+fn without_a_queue_for_continuations_the_message_is_given_back() {
+    let s3 = S3::start();
+    s3.put("slow.log", lines(15_000));
+    let receiver = Receiver::start(|_| Script { rest: Duration::from_millis(15), ..Script::default() });
+    let function = start(&s3, receiver.address, "");
+    let body = json!({ "Records": [{
+        "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+        "s3": { "bucket": { "name": "access-logs" }, "object": { "key": "slow.log" } },
+    }] });
+    let state = function.invoke(sqs(&body.to_string()), Duration::from_secs(2));
+    assert_eq!(state.response.unwrap().payload, json!({ "batchItemFailures": [{ "itemIdentifier": "m1" }] }));
+}
