@@ -1,5 +1,9 @@
 //! Mappings that misbehave are stopped within their limits, cost no more than what they fail on, and the run goes on.
 
+use std::path::Path;
+
+use sha2::Digest;
+
 use crate::support::elbow::{Elbow, Run};
 use crate::support::guests;
 
@@ -187,7 +191,7 @@ fn what_is_no_component_is_named() {
         .input("x", "x\n")
         .run()
         .expect_code(2);
-    assert!(run.stderr.contains("a.wasm is no WebAssembly component"), "{}", run.stderr);
+    assert!(run.stderr.contains("a.wasm: it is no WebAssembly component"), "{}", run.stderr);
     let run = Elbow::forward().args(["--mapping", "missing.wasm"]).input("x", "x\n").run().expect_code(2);
     assert!(run.stderr.contains("failed to read the component missing.wasm"), "{}", run.stderr);
 }
@@ -202,4 +206,37 @@ fn a_teams_own_mapping_works() {
         .expect_code(0);
     assert_eq!(run.stdout, b"{\"team\":\"shop\",\"level\":\"warn\",\"msg\":\"cart is full\",\"items\":12}\n");
     assert_eq!(run.records(), [3, 1, 1, 1]);
+}
+
+#[test]
+fn a_mapping_can_be_compiled_ahead_of_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let artifact = folder.path().join("fault.cwasm");
+    let compile = |component: &str, output: &Path| Elbow::new("compile").args([component, "-o"]).arg(output).run();
+    compile(guests::fault().to_str().unwrap(), &artifact).expect_code(0);
+    // With other limits than it was compiled with, it is the same code.
+    let config = format!(
+        "[mappings.lines]\ncomponent = {artifact:?}\n[mappings.lines.limits]\nmemory = \"16MiB\"\n[limits]\nconcurrency = 2"
+    );
+    let forward = |config: &str| Elbow::forward().config(config).input("a.log", "one\ntwo\n").run();
+    assert_eq!(forward(&config).expect_code(0).stdout, b"{\"line\":\"one\"}\n{\"line\":\"two\"}\n");
+    // Its digest is that of the component.
+    let component = std::fs::read(guests::fault()).unwrap();
+    let digest: String = sha2::Sha256::digest(component).iter().map(|byte| format!("{byte:02x}")).collect();
+    let pinned = config.replace("[mappings.lines.limits]", &format!("sha256 = \"{digest}\"\n[mappings.lines.limits]"));
+    forward(&pinned).expect_code(0);
+
+    // What it is decides its name, not what is in it.
+    let disguised = folder.path().join("fault.wasm");
+    std::fs::copy(&artifact, &disguised).unwrap();
+    let run = forward(&config.replace("fault.cwasm", "fault.wasm")).expect_code(2);
+    assert!(run.stderr.contains("no WebAssembly component that elbow can load"), "{}", run.stderr);
+    std::fs::copy(guests::fault(), &artifact).unwrap();
+    let run = forward(&config).expect_code(2);
+    assert!(run.stderr.contains("it is no artifact: make one with `elbow compile`"), "{}", run.stderr);
+    std::fs::write(&artifact, format!("elbow artifact 47.0.0 {digest}\n")).unwrap();
+    let run = forward(&config).expect_code(2);
+    assert!(run.stderr.contains("it was compiled for wasmtime 47.0.0, and this elbow has 48."), "{}", run.stderr);
+    let run = compile("aws", &disguised).expect_code(2);
+    assert!(run.stderr.contains("ends in `.cwasm`"), "{}", run.stderr);
 }

@@ -17,6 +17,7 @@ macro_rules! say {
 }
 
 mod check;
+mod compile;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
@@ -52,6 +53,7 @@ enum Command {
     Run(run::Args),
     Lambda(lambda::Args),
     Check(check::Args),
+    Compile(compile::Args),
     Explain(explain::Args),
     Sink(sink::Args),
     #[cfg(feature = "demo")]
@@ -83,6 +85,7 @@ pub(crate) async fn run(args: Args, terminal: Terminal) -> ExitCode {
         Command::Run(args) => run::run(args).await,
         Command::Lambda(args) => lambda::run(args).await,
         Command::Check(args) => check::run(args).await,
+        Command::Compile(args) => compile::run(args),
         Command::Explain(args) => explain::run(args).await,
         Command::Sink(args) => sink::run(args).await,
         #[cfg(feature = "demo")]

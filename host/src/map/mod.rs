@@ -10,15 +10,18 @@
 //! | module | |
 //! |---|---|
 //! | [`session`] | the thread of an object: batches in, mapped batches out, halving a batch that fails |
+//! | `artifact` | components that were compiled ahead of time |
 //! | `guest` | one instance, and its calls under a deadline |
 //! | `outcome` | checks what a guest says became of a batch |
 //! | `state` | what an instance can reach: limits, log, and the little of WASI that runtimes need |
 
+mod artifact;
 mod guest;
 mod outcome;
 pub mod session;
 mod state;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,19 +89,22 @@ impl Sandbox {
     /// Compiles and links a mapping, and has it accept its settings. Takes tens of milliseconds for a small component,
     /// seconds for one that brings its language's interpreter.
     pub fn load(&self, name: &str, config: &MappingConfig) -> Result<Mapping> {
-        let (bytes, origin) = match &config.component {
-            Some(path) => (read(path)?, path.display().to_string()),
-            None => (BUILTIN.into(), "the mapping that is built in".into()),
+        let bytes = match &config.component {
+            Some(path) => Cow::Owned(read(path)?),
+            None => Cow::Borrowed(BUILTIN),
         };
-        let digest = hex(&Sha256::digest(&bytes));
+        let origin =
+            config.component.as_ref().map_or("the mapping that is built in".into(), |path| path.display().to_string());
+        let (component, digest) = match &config.component {
+            Some(path) if artifact::is_named(path) => artifact::load(&self.engine, &bytes),
+            _ => self.compile_now(&bytes),
+        }
+        .with_context(|| format!("mapping `{name}`: {origin}"))?;
         if let Some(pinned) = &config.sha256
             && !pinned.eq_ignore_ascii_case(&digest)
         {
             bail!("mapping `{name}`: {origin} has the SHA-256 {digest}, but the config pins {pinned}");
         }
-        let component = Component::new(&self.engine, &bytes).map_err(|error| {
-            anyhow!("mapping `{name}`: {origin} is no WebAssembly component that elbow can load: {error:#}")
-        })?;
         self.check_imports(&component).with_context(|| format!("mapping `{name}`: {origin}"))?;
         let pre = self.linker.instantiate_pre(&component).map_err(|error| {
             anyhow!("mapping `{name}`: {origin} does not fit the world elbow:mapping/mapping@0.1.0: {error:#}")
@@ -115,6 +121,22 @@ impl Sandbox {
         });
         let description = guest::describe(&blueprint).with_context(|| format!("mapping `{name}` ({origin})"))?;
         Ok(Mapping { blueprint, description })
+    }
+
+    fn compile_now(&self, bytes: &[u8]) -> Result<(Component, String)> {
+        let component = Component::new(&self.engine, bytes)
+            .map_err(|error| anyhow!("it is no WebAssembly component that elbow can load: {error:#}"))?;
+        Ok((component, hex(&Sha256::digest(bytes))))
+    }
+
+    /// Compiles a component, or the mapping that is built in, into the bytes of an artifact.
+    pub fn compile(&self, component: Option<&Path>) -> Result<Vec<u8>> {
+        let bytes = match component {
+            Some(path) => Cow::Owned(read(path)?),
+            None => Cow::Borrowed(BUILTIN),
+        };
+        artifact::make(&self.engine, &bytes, &hex(&Sha256::digest(&bytes)))
+            .with_context(|| component.map_or("the mapping that is built in".into(), |path| path.display().to_string()))
     }
 
     /// Names the first import that a mapping is not granted, which the linker's own message would bury.
