@@ -41,25 +41,24 @@ doc: toolchain ## The documentation of the host and of the SDK, in target/doc; w
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc $(RELEASE) --workspace --all-features --no-deps --document-private-items
 
 .PHONY: bench
-bench: toolchain ## Records per CPU second: the guest alone, and from a gzip file to TCP
-	$(CARGO) bench --locked --package elbow --bench throughput
+bench: toolchain ## Records per CPU second, the guest alone and from a gzip file to TCP; and the time to start
+	$(CARGO) bench --locked --package elbow --bench throughput --bench startup
 
 .PHONY: guests
 guests: toolchain ## The built-in mapping and the examples as components, in target/guest/wasm32-wasip2/guest
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 --target-dir target/guest \
 		--package guest-parser --lib --examples
 
-# What tests need that is no crate: a log receiver, a library that gives elbow a hosts file of its own, and the judge of
-# systemd's units.
+# What tests need that is no crate: a log receiver, and the judge of systemd's units.
 .PHONY: receivers
 receivers:
-	@if ! [ -x /usr/sbin/rsyslogd ] || ! /sbin/ldconfig -p | grep -q libnss_wrapper.so || \
-		! ls /usr/lib/*/rsyslog/lmnsd_ossl.so >/dev/null 2>&1 || ! command -v systemd-analyze >/dev/null; then \
+	@if ! [ -x /usr/sbin/rsyslogd ] || ! ls /usr/lib/*/rsyslog/lmnsd_ossl.so >/dev/null 2>&1 || \
+		! command -v systemd-analyze >/dev/null; then \
 		command -v apt-get >/dev/null || \
-			{ echo "install rsyslog with its OpenSSL driver, nss_wrapper and systemd"; exit 1; }; \
+			{ echo "install rsyslog with its OpenSSL driver, and systemd"; exit 1; }; \
 		sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
 		$$sudo apt-get update -qq && \
-		$$sudo apt-get install -y -qq --no-install-recommends rsyslog rsyslog-openssl libnss-wrapper systemd; \
+		$$sudo apt-get install -y -qq --no-install-recommends rsyslog rsyslog-openssl systemd; \
 	fi
 
 # Servers and linters that are Python programs, in an environment of their own.

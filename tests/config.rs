@@ -79,7 +79,9 @@ fn a_mistake_is_named_with_its_file_its_line_and_what_would_be_right() {
         ("[destinations.a]\nurl = \"stdout:\"\nrequire = \"closed\"", &["[destinations.a]", "`require` is `closed`"]),
         ("[destinations.a]\nurl = \"stdout:\"\nconfirm = \"closed\"", &["[destinations.a]", "can prove is `written`"]),
         ("[destinations.a]\nconnections = 1", &["line 1", "missing field `url`"]),
-        ("[destinations.a]\nurl = \"tcp://h:1\"\nconnections = 0", &["line 3"]),
+        ("[destinations.a]\nurl = \"tcp://h:1\"\nconnections = 0", &["line 3", "expected a number from 1 up"]),
+        ("[queues.a]\nurl = \"elbow\"", &["[queues.a]", "`url` is `elbow`", "https://sqs.REGION"]),
+        ("[queues.a]\nurl = \"https://q\"\nwait = \"30s\"", &["[queues.a]", "SQS waits for 20 seconds at most"]),
         (
             "[mappings.orders]\n[[routes]]\nmapping = \"order\"",
             &["line 3", "mapping `order` is not defined", "did you mean `orders`?"],

@@ -1,8 +1,8 @@
 //! Runs elbow against a seed's script, and judges what it says.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::process::Command;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -14,8 +14,8 @@ use crate::support::logs::gzip;
 use crate::support::receiver::free_address;
 use crate::support::s3::{BUCKET, Fault, S3};
 
-/// elbow without any object has 30 MiB resident, most of it for compiling the mapping.
-const PEAK_MEMORY: u64 = 64 << 20;
+/// Less than the text of a large object.
+const PEAK_MEMORY: u64 = 48 << 20;
 
 /// Runs a seed, and answers what is wrong with what elbow says.
 pub(super) fn judge(seed: u64, bug: Option<&str>) -> Result<(), String> {
@@ -87,13 +87,15 @@ fn forward(s3: &S3, script: &Script, receiver: &Receiver, bug: Option<&str>) -> 
     let elbow = elbow.file("ca.pem", certificates().authority.pem());
     // It outlives elbow's own folder.
     let folder = tempfile::tempdir().unwrap();
-    let hosts = folder.path().join("hosts");
+    let addresses = folder.path().join("addresses");
     let elbow = match script.name {
         Name::Address => elbow,
         Name::OneAddressDead | Name::Forgotten { .. } => {
-            know(&hosts, script, 0);
-            // The C library's resolver, with a hosts file of our own: https://cwrap.org/nss_wrapper.html
-            elbow.env("LD_PRELOAD", "libnss_wrapper.so").env("NSS_WRAPPER_HOSTS", hosts.to_str().unwrap())
+            know(&addresses, script);
+            elbow
+                .env("LD_PRELOAD", names().to_str().unwrap())
+                .env("FAULTS_NAME", NAME)
+                .env("FAULTS_ADDRESSES", addresses.to_str().unwrap())
         }
     };
     let running = elbow.start();
@@ -101,9 +103,9 @@ fn forward(s3: &S3, script: &Script, receiver: &Receiver, bug: Option<&str>) -> 
         if let Name::Forgotten { after, during } = script.name {
             scope.spawn(move || {
                 pause(after);
-                forget(&hosts, 1);
+                replace(&addresses, "");
                 pause(during);
-                know(&hosts, script, 2);
+                know(&addresses, script);
             });
         }
         if let Some(interruption) = &script.interruption {
@@ -134,25 +136,28 @@ impl Endpoint {
     }
 }
 
-/// Each change of the file has a time of its own, for that is what is looked at.
-fn write_hosts(path: &PathBuf, text: &str, change: u64) {
+fn know(addresses: &Path, script: &Script) {
+    replace(addresses, if let Name::OneAddressDead = script.name { "127.0.0.2\n127.0.0.1\n" } else { "127.0.0.1\n" });
+}
+
+/// In one step, for the file may be being read.
+fn replace(path: &Path, text: &str) {
     let new = path.with_extension("new");
     std::fs::write(&new, text).unwrap();
-    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + 10 * change);
-    File::options().write(true).open(&new).unwrap().set_modified(time).unwrap();
     std::fs::rename(&new, path).unwrap();
 }
 
-fn know(path: &PathBuf, script: &Script, change: u64) {
-    let text = match script.name {
-        Name::OneAddressDead => format!("127.0.0.2 {NAME}\n127.0.0.1 {NAME}\n"),
-        _ => format!("127.0.0.1 {NAME}\n"),
-    };
-    write_hosts(path, &text, change);
-}
-
-fn forget(path: &PathBuf, change: u64) {
-    write_hosts(path, "127.0.0.1 other.test\n", change);
+/// The library that answers for the name.
+fn names() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("names.so");
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library);
+        let output = cc.arg(guests::workspace().join("tests/faults/names.c")).arg("-ldl").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        library
+    })
 }
 
 fn config(script: &Script, receiver: &Receiver, other: Option<&Endpoint>, bug: Option<&str>) -> String {
@@ -197,7 +202,7 @@ read-timeout = "2s"
 drain-timeout = "10s"
 stop-timeout = "1s"
 "#,
-        component = Path::display(guests::fault()),
+        component = Path::display(guests::compiled_fault()),
         connections = script.connections,
         rotate_bytes = script.rotate_bytes,
         send_buffer = script.send_buffer,

@@ -15,6 +15,18 @@ pub(crate) fn fault() -> &'static Path {
     BUILT.get_or_init(|| build(&["--package", "guest-fault"], "guest_fault.wasm"))
 }
 
+/// The same, compiled ahead of time: for tests that start elbow hundreds of times.
+pub(crate) fn compiled_fault() -> &'static Path {
+    static COMPILED: OnceLock<PathBuf> = OnceLock::new();
+    COMPILED.get_or_init(|| {
+        let artifact = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest_fault.cwasm");
+        let mut compile = Command::new(env!("CARGO_BIN_EXE_elbow"));
+        let output = compile.arg("compile").arg(fault()).arg("--output").arg(&artifact).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        artifact
+    })
+}
+
 /// An example of the SDK as a component.
 pub(crate) fn example(name: &str) -> PathBuf {
     build(&["--package", "guest-parser", "--example", name], &format!("examples/{}.wasm", name.replace('-', "_")))

@@ -3,7 +3,6 @@
 //! An S3 server and a receiver start on loopback, sample logs are put into a bucket, and forwarded as `elbow forward`
 //! would.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, ensure};
@@ -66,7 +65,7 @@ pub(crate) async fn run(args: Args) -> Result<Outcome> {
         s3.put(BUCKET, key, stored).await?;
     }
 
-    let receiver = Receiver::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let receiver = Receiver::bind("127.0.0.1:0").await?;
     let address = receiver.address;
     let counts = Arc::clone(&receiver.counts);
     let received = Arc::new(Mutex::new(Vec::new()));

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use elbow::consume::Queue;
 use elbow::fetch::{Fetcher, Uri};
 use elbow::notification;
@@ -65,7 +65,7 @@ pub(crate) struct Args {
     until: Option<SystemTime>,
 
     /// How many objects are read at a time [default: what the config says, else 4]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     concurrency: Option<NonZeroUsize>,
 
     /// A file that notes what is settled; what it notes already is not sent again
@@ -125,6 +125,10 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Outcome> {
         true => Outcome::Done,
         false => Outcome::NotDelivered,
     })
+}
+
+fn parse_count(text: &str) -> Result<NonZeroUsize> {
+    text.parse().map_err(|_| anyhow!("expected a number from 1 up"))
 }
 
 /// A date, a time, or how long ago.

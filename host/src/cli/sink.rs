@@ -20,7 +20,7 @@ use super::Outcome;
 pub(crate) struct Args {
     /// The address to listen on; port 0 takes a free one, which is printed
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5000")]
-    listen: SocketAddr,
+    listen: String,
 
     /// Count only
     #[arg(long)]
@@ -30,7 +30,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<Outcome> {
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
-    let receiver = Receiver::bind(args.listen).await?;
+    let receiver = Receiver::bind(&args.listen).await?;
     eprintln!("listening on {}", receiver.address);
     let counts = Arc::clone(&receiver.counts);
     let print = move |lines: &[u8]| match args.quiet {
@@ -70,7 +70,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    pub(crate) async fn bind(address: SocketAddr) -> Result<Self> {
+    pub(crate) async fn bind(address: &str) -> Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}"))?;
         let address = listener.local_addr().context("failed to learn the address")?;
         Ok(Self { listener, address, counts: Arc::default() })

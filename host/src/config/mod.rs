@@ -370,7 +370,7 @@ fn place(file: &str, text: &str, span: Range<usize>) -> String {
 
 /// serde's message, with the position that the TOML parser adds, and the name that was probably meant.
 fn explained(error: &toml::de::Error) -> String {
-    let text = error.to_string();
+    let text = in_words(&error.to_string());
     let text = text.trim_end();
     let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
     match quoted.split_first() {
@@ -380,6 +380,11 @@ fn explained(error: &toml::de::Error) -> String {
         },
         _ => text.into(),
     }
+}
+
+/// serde's message, without the names of Rust's types.
+fn in_words(message: &str) -> String {
+    message.replace("a nonzero usize", "a number from 1 up").replace("a nonzero u32", "a number from 1 up")
 }
 
 /// The name that is most like this one, if one is like it at all.

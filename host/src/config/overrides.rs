@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, anyhow, bail};
 use toml::{Table, Value};
 
-use super::{Config, explained};
+use super::{Config, explained, in_words};
 
 const PREFIX: &str = "ELBOW__";
 
@@ -26,7 +26,7 @@ pub(super) fn apply(file: &str, text: &str, variables: &BTreeMap<String, String>
         // the config keeps.
         let text = toml::to_string(&table)?;
         let parsed = toml::from_str(&text).map_err(|error: toml::de::Error| {
-            anyhow!("environment variable {variable}={value}: {}", error.message())
+            anyhow!("environment variable {variable}={value}: {}", in_words(error.message()))
         })?;
         config = Some(parsed);
     }

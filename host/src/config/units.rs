@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
@@ -72,7 +72,7 @@ impl FromStr for Url {
             "expected `tcp://host:port`, `tls://`, `lumberjack://`, `lumberjacks://`, `stdout:` or `file:PATH`";
         let endpoints = |list: &str| -> Result<Vec<Endpoint>> {
             let endpoints = list.trim_end_matches('/').split(',').map(|endpoint| endpoint.trim().parse());
-            endpoints.collect::<Result<_>>().with_context(|| format!("`{text}`: {EXPECTED}"))
+            endpoints.collect::<Result<_>>().map_err(|error| anyhow!("`{text}`: {error}; {EXPECTED}"))
         };
         if let Some(list) = text.strip_prefix("tcp://") {
             return Ok(Url::Tcp(endpoints(list)?));
