@@ -81,7 +81,10 @@ fn a_mistake_is_named_with_its_file_its_line_and_what_would_be_right() {
         ("[destinations.a]\nconnections = 1", &["line 1", "missing field `url`"]),
         ("[destinations.a]\nurl = \"tcp://h:1\"\nconnections = 0", &["line 3", "expected a number from 1 up"]),
         ("[queues.a]\nurl = \"elbow\"", &["[queues.a]", "`url` is `elbow`", "https://sqs.REGION"]),
-        ("[queues.a]\nurl = \"https://q\"\nwait = \"30s\"", &["[queues.a]", "SQS waits for 20 seconds at most"]),
+        (
+            "[queues.a]\nurl = \"https://q\"\nwait = \"30s\"",
+            &["[queues.a]", "SQS waits for whole seconds, from 1 to 20"],
+        ),
         (
             "[mappings.orders]\n[[routes]]\nmapping = \"order\"",
             &["line 3", "mapping `order` is not defined", "did you mean `orders`?"],

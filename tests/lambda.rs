@@ -181,8 +181,12 @@ fn an_object_that_takes_longer_than_the_function_is_continued_until_it_is_done()
     let receiver = Receiver::start(|_| Script { rest: Duration::from_millis(15), ..Script::default() });
     let queue = moto.runtime.block_on(moto.sqs.create_queue().queue_name("continuations").send()).unwrap();
     let queue = queue.queue_url.unwrap();
-    moto.put("slow.log", lines(LINES));
-    let more = format!("[lambda]\ncontinuation-queue = \"{queue}\"\nmetrics-namespace = \"elbow\"");
+    let text: String = (0..LINES).map(|n| if n % 1000 == 500 { line(n) + "garbage\n" } else { line(n) }).collect();
+    moto.put("slow.log", text.clone());
+    let more = format!(
+        "[lambda]\ncontinuation-queue = \"{queue}\"\nmetrics-namespace = \"elbow\"\n\
+         [dead-letters]\nto = \"s3://access-logs/dead-letters/\""
+    );
     let function = Function::start(&moto.variables(), receiver.address, &more);
     let mut body = Some(
         json!({ "Records": [{
@@ -216,15 +220,18 @@ fn an_object_that_takes_longer_than_the_function_is_continued_until_it_is_done()
         assert_eq!(summary["per_object"][0]["status"], "continued");
         assert_eq!(summary["objects"]["continued"], 1);
         assert_eq!(summary["ObjectsContinued"], 1);
-        assert_eq!(summary["records"]["encountered"], 0, "they are counted when the object is done");
     }
+    let sum = |metric: &str| summaries.iter().map(|summary| summary[metric].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(sum("RecordsMapped"), LINES as u64, "each is counted by the invocation that mapped it");
+    assert_eq!(sum("RecordsRejected"), 15);
     let object = &last["per_object"][0];
     assert_eq!(object["status"], "settled", "{last:#}");
-    assert_eq!(object["records"]["encountered"], LINES);
+    assert_eq!(object["records"]["encountered"], LINES + 15);
+    assert_eq!(object["dead_letters"]["confirmed"], 15);
+    assert_eq!(moto.lines_below("dead-letters/"), 15, "no part has overwritten another's");
     assert_eq!(object["events"]["confirmed"], LINES);
-    assert_eq!(object["bytes"]["decoded"], lines(LINES).len());
+    assert_eq!(object["bytes"]["decoded"], text.len());
     assert!(object["seconds"].as_f64().unwrap() > 5.0, "of all invocations together");
-    assert_eq!(last["RecordsMapped"], LINES);
     assert_eq!(last["LedgerImbalance"], 0);
     assert_eq!(last["FunctionName"], "elbow-logs");
     assert_eq!(last["_aws"]["CloudWatchMetrics"][0]["Namespace"], "elbow");

@@ -8,7 +8,7 @@ use crate::rung::Rung;
 
 /// Where to go on with an object, and its books until there. All that came before was delivered.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, rename_all = "kebab-case")]
 pub struct Bookmark {
     /// Records that begin before this byte of the object's text have their fate.
     pub offset: u64,
@@ -23,6 +23,17 @@ pub struct Bookmark {
 }
 
 impl Bookmark {
+    /// The same, with what it has in words cut to what fits into a message of a queue.
+    pub fn short(&self) -> Self {
+        const LONGEST: usize = 200;
+        let mut short = self.clone();
+        for reason in &mut short.parsing.last {
+            // Those beyond are no characters of XML, which queues are built on.
+            *reason = reason.chars().filter(|c| !c.is_control() && *c < '\u{fffe}').take(LONGEST).collect();
+        }
+        short
+    }
+
     /// Adds what an earlier process had booked. Whoever goes on reads the text from its beginning to find the place, so
     /// that header lines and bytes of text are counted anew each time.
     pub fn add_earlier(&mut self, earlier: Bookmark) {

@@ -9,6 +9,7 @@ const LAST: usize = 5;
 
 /// How often something failed, and the last few reasons.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
 pub struct Failures {
     /// How often.
     pub total: u64,

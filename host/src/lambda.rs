@@ -13,7 +13,8 @@ use anyhow::{Result, anyhow, bail};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::sync::mpsc::error::SendError;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::consume::Queue;
@@ -60,12 +61,23 @@ type Asked = Vec<(usize, Notification)>;
 impl Function {
     async fn invoke(&self, event: LambdaEvent<Value>) -> Result<Value> {
         let LambdaEvent { payload, context } = event;
-        let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+        let deadline = context.deadline();
+        let left = deadline.duration_since(SystemTime::now()).unwrap_or_default();
         let (mut units, jobs) = units(payload)?;
         let mut summary = Summary::new();
         let reports = self.forward(jobs, left, &mut summary).await?;
+        // A unit that comes again as a whole needs no continuation of a part.
+        let comes_again: Vec<bool> = (0..units.len())
+            .map(|unit| {
+                let is_lost = |report: &ObjectReport| report.status == Status::Failed && report.bookmark.is_none();
+                reports.iter().any(|(index, report)| *index == unit && is_lost(report))
+            })
+            .collect();
+        let answer_by = Instant::now() + deadline.duration_since(SystemTime::now()).unwrap_or_default().mul_f64(0.8);
         for (index, mut report) in reports {
-            self.hand_on(&mut report).await;
+            if !comes_again[index] {
+                self.hand_on(&mut report, answer_by).await;
+            }
             let unit = &mut units[index];
             match report.status {
                 Status::Failed => unit.failure = report.error.clone(),
@@ -112,9 +124,8 @@ impl Function {
                     let report = Box::new(move |report| {
                         kept.lock().expect("no holder of this lock panics").push((index, report));
                     });
-                    if sender.send(Job { object, from, room: None, report }).await.is_err() {
-                        // It is told of by what stays open.
-                        break;
+                    if let Err(SendError(job)) = sender.send(Job { object, from, room: None, report }).await {
+                        job.refuse();
                     }
                 }
             }
@@ -128,22 +139,34 @@ impl Function {
     }
 
     /// Sends a continuation for an object that was stopped in the middle.
-    async fn hand_on(&self, report: &mut ObjectReport) {
+    async fn hand_on(&self, report: &mut ObjectReport, answer_by: Instant) {
         let (Some(queue), Some(bookmark), Some(object)) = (&self.continuations, &report.bookmark, &report.found) else {
             return;
         };
-        match queue.send(&request(object, Some(bookmark))).await {
-            Ok(()) => {
+        match timeout_at(answer_by, queue.send(&request(object, Some(bookmark)))).await {
+            Ok(Ok(())) => {
                 report.status = Status::Continued;
                 report.error = None;
             }
-            Err(error) => report.error = Some(format!("failed to hand it on: {error:#}")),
+            Ok(Err(error)) => report.error = Some(format!("failed to hand it on: {error:#}")),
+            Err(_) => report.error = Some("the queue for continuations did not answer in time".into()),
         }
     }
 
     /// The summary as a line of JSON; with a namespace, CloudWatch takes its metrics from it.
     fn line(&self, summary: &Summary, function: &str) -> String {
+        // CloudWatch cuts lines of more than 256 KiB.
+        const LISTED: usize = 100;
         let mut line = json!(summary);
+        if let Some(objects) = line["per_object"].as_array_mut()
+            && objects.len() > LISTED
+        {
+            // Those that need someone come first.
+            objects.sort_by_key(|object| object["status"] != "failed");
+            let left_out = objects.len() - LISTED;
+            objects.truncate(LISTED);
+            line["per_object_left_out"] = json!(summary.per_object_left_out + left_out as u64);
+        }
         if let (Some(namespace), Some(members)) =
             (&self.pipeline.config().lambda.metrics_namespace, line.as_object_mut())
         {
@@ -158,7 +181,7 @@ impl Function {
                 ("EventsFailed", "Count", ledger.events.failed),
                 ("EventsResent", "Count", ledger.events.resent),
                 ("BytesFetched", "Bytes", ledger.bytes.fetched),
-                ("LedgerImbalance", "Count", ledger.imbalance()),
+                ("LedgerImbalance", "Count", summary.imbalance),
             ];
             let names: Vec<Value> =
                 metrics.iter().map(|(name, unit, _)| json!({ "Name": name, "Unit": unit })).collect();

@@ -14,6 +14,7 @@ use crate::rung::Rung;
 
 /// The books of an object, or of a whole run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
 pub struct Ledger {
     /// Records, by their fate.
     pub records: Records,
@@ -29,6 +30,7 @@ pub struct Ledger {
 
 /// Dead letters, by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
 pub struct DeadLetters {
     /// Handed to where they go.
     pub sent: u64,
@@ -40,6 +42,7 @@ pub struct DeadLetters {
 
 /// Records, by their fate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
 pub struct Records {
     /// Cut from the object.
     pub encountered: u64,
@@ -55,6 +58,7 @@ pub struct Records {
 
 /// Events, by their fate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
 pub struct Events {
     /// Handed to the destination.
     pub sent: u64,
@@ -70,6 +74,7 @@ pub struct Events {
 
 /// Bytes, at three places of the pipe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
 pub struct Bytes {
     /// As stored.
     pub fetched: u64,

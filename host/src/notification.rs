@@ -76,14 +76,13 @@ impl Notification {
 
 /// The text that asks an elbow to forward an object, perhaps from where another has left it.
 pub fn request(object: &Object, from: Option<&Bookmark>) -> String {
-    let request = Request { elbow: REQUEST.into(), object: object.clone(), from: from.cloned() };
+    let request = Request { elbow: REQUEST.into(), object: object.clone(), from: from.map(Bookmark::short) };
     serde_json::to_string(&request).expect("it is plain data")
 }
 
 const REQUEST: &str = "forward";
 
 #[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
 struct Request {
     elbow: String,
     object: Object,
@@ -173,14 +172,17 @@ fn read(event: Value, depth: u32) -> Result<Notification> {
     }
     if event["elbow"] == REQUEST {
         let Request { object, from, .. } = typed(event, "a request")?;
+        // Or whoever may send a message could have elbow send its own files away.
+        ensure!(object.bucket.is_some() && !object.key.is_empty(), "a request names no object in S3");
         return Ok(Notification { objects: vec![(object, from)], ..Notification::default() });
     }
     let records = event["Records"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let all_from = |key: &str, source: &str| !records.is_empty() && records.iter().all(|record| record[key] == source);
-    if all_from("eventSource", "aws:s3") {
+    // Other S3 servers say `minio:s3`, or `ceph:s3`.
+    let is_of_s3 = |record: &Value| record["eventSource"].as_str().is_some_and(|source| source.ends_with(":s3"));
+    if !records.is_empty() && records.iter().all(is_of_s3) {
         return s3_event(typed(event, "an S3 event notification")?);
     }
-    if all_from("EventSource", "aws:sns") {
+    if !records.is_empty() && records.iter().all(|record| record["EventSource"] == "aws:sns") {
         let mut all = Notification::default();
         for record in typed::<Records<SnsRecord>>(event, "an SNS event")?.records {
             let inner = read(json(&record.sns.message).context("the message of an SNS notification")?, depth + 1)?;
@@ -209,7 +211,7 @@ fn s3_event(event: Records<S3Record>) -> Result<Notification> {
             continue;
         }
         let found = Object {
-            region: record.aws_region,
+            region: record.aws_region.filter(|region| !region.is_empty()),
             size: object.size,
             version: object.version_id.filter(|version| version != "null"),
             ..Object::named(Some(bucket), key)
@@ -312,6 +314,7 @@ mod tests {
     #[test]
     fn an_unknown_shape_is_named() {
         for (text, expected) in [
+            (r#"{"elbow": "forward", "object": {"key": "/proc/self/environ"}}"#, "names no object in S3"),
             ("hello", "found text that begins with \"hello\""),
             ("{}", "found an empty object"),
             ("[1]", "found an array"),

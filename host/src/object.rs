@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// An object that is being forwarded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[serde(default, rename_all = "kebab-case")]
 pub struct Object {
     /// The bucket, if it is in S3.
     pub bucket: Option<String>,

@@ -136,14 +136,16 @@ impl Metrics {
     }
 
     /// Adds what has happened to connections since the last time.
-    fn look_at(&self, delivery: DeliveryReport) {
+    fn look_at(&self, delivery: &impl Fn() -> DeliveryReport) {
+        // Asked under the lock, so that no other scrape has seen later counts before.
         let mut state = self.state();
+        let delivery = delivery();
         let (now, seen) = (&delivery.connections, &state.seen.connections);
-        self.opened.inc_by(now.created - seen.created);
-        self.waited.inc_by(now.waited - seen.waited);
+        self.opened.inc_by(now.created.saturating_sub(seen.created));
+        self.waited.inc_by(now.waited.saturating_sub(seen.waited));
         for (ending, count) in &now.destroyed {
             let before = seen.destroyed.get(ending).copied().unwrap_or_default();
-            self.closed.get_or_create(&label("reason", ending.name())).inc_by(count - before);
+            self.closed.get_or_create(&label("reason", ending.name())).inc_by(count.saturating_sub(before));
         }
         let closed: u64 = now.destroyed.values().sum();
         self.connections.set(now.created.saturating_sub(closed) as i64);
@@ -183,7 +185,7 @@ impl Observer for Metrics {
             Status::Continued => "continued",
         };
         self.objects.get_or_create(&label("status", status)).inc();
-        let ledger = &report.ledger;
+        let ledger = &report.part;
         for (family, name, counts) in [
             (
                 &self.records,
@@ -223,7 +225,7 @@ impl Observer for Metrics {
         for (stage, seconds) in [("read", stages.read), ("map", stages.map), ("deliver", stages.deliver)] {
             self.stages.get_or_create(&label("stage", stage)).inc_by(seconds);
         }
-        self.imbalance.inc_by(i64::try_from(ledger.imbalance()).unwrap_or(i64::MAX));
+        self.imbalance.inc_by(i64::try_from(report.ledger.imbalance()).unwrap_or(i64::MAX));
     }
 
     fn ended(&self, queue: &str, end: End) {
@@ -283,7 +285,7 @@ fn answer(path: &str, metrics: &Metrics, delivery: &impl Fn() -> DeliveryReport)
             }
         },
         "/metrics" => {
-            metrics.look_at(delivery());
+            metrics.look_at(delivery);
             match metrics.text() {
                 Ok(text) => (StatusCode::OK, OPEN_METRICS, text),
                 Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),

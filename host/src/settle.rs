@@ -67,6 +67,9 @@ pub struct ObjectReport {
     /// Where another process can go on, if elbow was stopped in the middle of it and all until there was delivered.
     #[serde(skip)]
     pub bookmark: Option<Bookmark>,
+    /// What of the books is this process's own.
+    #[serde(skip)]
+    pub part: Ledger,
     /// The object as it was found; `None` if it never was.
     #[serde(skip)]
     pub found: Option<Object>,
@@ -81,6 +84,7 @@ impl ObjectReport {
             object,
             status: if error.is_none() { Status::Settled } else { Status::Failed },
             error,
+            part: ledger.clone(),
             mapping: None,
             format: None,
             destination: None,
@@ -163,6 +167,9 @@ pub struct Summary {
     pub per_object: Vec<ObjectReport>,
     /// How many objects that list leaves out.
     pub per_object_left_out: u64,
+    /// The imbalance of each object, added up: what one has too many cannot make good what another has too few.
+    #[serde(skip)]
+    pub imbalance: u64,
     #[serde(skip)]
     clock: Instant,
     #[serde(skip)]
@@ -187,6 +194,7 @@ impl Summary {
             failures: AllFailures::default(),
             per_object: Vec::new(),
             per_object_left_out: 0,
+            imbalance: 0,
             clock: Instant::now(),
             listed: Objects::default(),
         }
@@ -204,15 +212,14 @@ impl Summary {
         *counted += 1;
         self.settled &= report.status != Status::Failed;
         self.balanced &= report.balanced;
-        // Whoever goes on with an object counts it whole.
-        if report.status != Status::Continued {
-            self.ledger += &report.ledger;
-            self.rung = match (self.rung, report.rung) {
-                (Some(rung), Some(other)) => Some(rung.min(other)),
-                (rung, other) => rung.or(other),
-            };
-            self.failures.parsing.merge(&report.parsing.of(&report.object));
-        }
+        self.imbalance += report.ledger.imbalance();
+        // What an earlier process has booked is in that one's summary.
+        self.ledger += &report.part;
+        self.rung = match (self.rung, report.rung) {
+            (Some(rung), Some(other)) => Some(rung.min(other)),
+            (rung, other) => rung.or(other),
+        };
+        self.failures.parsing.merge(&report.parsing.of(&report.object));
         if let Some(error) = &report.error {
             self.failures.sending.add(format!("{}: {error}", report.object));
         }

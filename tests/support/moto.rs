@@ -16,7 +16,7 @@ use super::s3::BUCKET;
 
 const REGION: Region = Region::from_static("eu-central-1");
 
-/// A server with a bucket that notifies a queue, whose messages go to a dead-letter queue after three receives.
+/// A server with a bucket that notifies a queue, whose messages go to a dead-letter queue after some receives.
 pub(crate) struct Moto {
     endpoint: String,
     pub(crate) queue: String,
@@ -35,8 +35,12 @@ impl Drop for Moto {
 }
 
 impl Moto {
-    /// `visibility` is the queue's visibility timeout in seconds.
+    /// `visibility` is the queue's visibility timeout in seconds. A message is received three times.
     pub(crate) fn start(visibility: u32) -> Self {
+        Self::start_with(visibility, 3)
+    }
+
+    pub(crate) fn start_with(visibility: u32, receives: u32) -> Self {
         let address = free_address();
         let server = Command::new(workspace().join("target/tools/bin/moto_server"))
             .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
@@ -63,7 +67,7 @@ impl Moto {
         let s3 = aws_sdk_s3::Client::from_conf(s3.build());
         let sqs = aws_sdk_sqs::Client::from_conf(sqs.build());
         super::eventually("moto answers", || std::net::TcpStream::connect(address).is_ok());
-        let (queue, dead_letters) = runtime.block_on(set_up(&s3, &sqs, visibility));
+        let (queue, dead_letters) = runtime.block_on(set_up(&s3, &sqs, visibility, receives));
         Self { endpoint, queue, dead_letters, runtime, s3, sqs, server }
     }
 
@@ -71,6 +75,20 @@ impl Moto {
     pub(crate) fn put(&self, key: &str, bytes: impl Into<Bytes>) {
         let put = self.s3.put_object().bucket(BUCKET).key(key).body(bytes.into().into());
         self.runtime.block_on(put.send()).unwrap();
+    }
+
+    /// How many lines the objects below a prefix have together.
+    pub(crate) fn lines_below(&self, prefix: &str) -> usize {
+        self.runtime.block_on(async {
+            let listed = self.s3.list_objects_v2().bucket(BUCKET).prefix(prefix).send().await.unwrap();
+            let mut lines = 0;
+            for object in listed.contents.unwrap_or_default() {
+                let got = self.s3.get_object().bucket(BUCKET).set_key(object.key).send().await.unwrap();
+                let bytes = got.body.collect().await.unwrap().into_bytes();
+                lines += bytes.iter().filter(|byte| **byte == b'\n').count();
+            }
+            lines
+        })
     }
 
     pub(crate) fn send(&self, queue: &str, body: &str) {
@@ -113,7 +131,12 @@ impl Moto {
     }
 }
 
-async fn set_up(s3: &aws_sdk_s3::Client, sqs: &aws_sdk_sqs::Client, visibility: u32) -> (String, String) {
+async fn set_up(
+    s3: &aws_sdk_s3::Client,
+    sqs: &aws_sdk_sqs::Client,
+    visibility: u32,
+    receives: u32,
+) -> (String, String) {
     use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
     let here = CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::EuCentral1).build();
     s3.create_bucket().bucket(BUCKET).create_bucket_configuration(here).send().await.unwrap();

@@ -35,7 +35,10 @@ pub(crate) fn run(args: Args) -> Result<Outcome> {
     let is_builtin = args.component.as_os_str() == BUILTIN_MAPPING;
     let sandbox = Sandbox::new(Limits::default().concurrency.get(), MappingLimits::default().memory)?;
     let artifact = sandbox.compile((!is_builtin).then_some(args.component.as_path()))?;
-    std::fs::write(&args.output, &artifact).with_context(|| format!("failed to write {output}"))?;
+    // In one step: an elbow that starts meanwhile must not load a part of it.
+    let new = args.output.with_extension("cwasm.new");
+    std::fs::write(&new, &artifact).with_context(|| format!("failed to write {}", new.display()))?;
+    std::fs::rename(&new, &args.output).with_context(|| format!("failed to write {output}"))?;
     say!("{output}: {} bytes", artifact.len());
     Ok(Outcome::Done)
 }

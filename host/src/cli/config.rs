@@ -68,7 +68,9 @@ fn choose_mapping(config: &mut Config, name: &str) -> Result<()> {
     let chosen = match config.mappings.remove(name) {
         Some(mapping) => mapping,
         None if name == BUILTIN_MAPPING => MappingConfig::default(),
-        None if name.ends_with(".wasm") => MappingConfig { component: Some(name.into()), ..MappingConfig::default() },
+        None if name.ends_with(".wasm") || name.ends_with(".cwasm") => {
+            MappingConfig { component: Some(name.into()), ..MappingConfig::default() }
+        }
         None => {
             let known: Vec<String> = config.mappings.keys().map(|name| format!("`{name}`")).collect();
             bail!(

@@ -71,7 +71,8 @@ pub(crate) struct Args {
     /// A file that notes what is settled; what it notes already is not sent again
     ///
     /// After a run that was stopped, or failed in part, the same command goes on with what is left. An object that was
-    /// replaced meanwhile is another, and is sent.
+    /// replaced meanwhile is another, and is sent. It is for prefixes: what is named by itself is always sent. With
+    /// --max-rejects, objects with rejected records are not noted.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
 
@@ -95,8 +96,10 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Outcome> {
     if let Some(concurrency) = args.concurrency {
         config.limits.concurrency = concurrency;
     }
-    let checkpoint = args.checkpoint.as_deref().map(Checkpoint::open).transpose()?;
-    let selection = Selection { since: args.since, until: args.until, checkpoint };
+    // A dry run makes no file.
+    let path = args.checkpoint.as_deref().filter(|path| !args.dry_run || path.exists());
+    let checkpoint = path.map(Checkpoint::open).transpose()?;
+    let selection = Selection::between(args.since, args.until).with_checkpoint(checkpoint, args.max_rejects.is_some());
     let fetcher = Fetcher::new(config.limits.read_timeout);
     if args.dry_run {
         return list(args.uris, &selection, &fetcher).await;
@@ -161,30 +164,49 @@ async fn list(uris: Vec<Uri>, selection: &Selection, fetcher: &Fetcher) -> Resul
 
 /// Sends a message for each object that is wanted.
 async fn enqueue(uris: Vec<Uri>, selection: &Selection, fetcher: &Fetcher, queue: &str) -> Result<Outcome> {
+    if uris.iter().any(|uri| matches!(uri, Uri::Stdin | Uri::File(_))) {
+        bail!("--enqueue is for objects in S3: others cannot see the files of this machine");
+    }
     let queue = Queue::named(queue).await;
-    let mut objects = 0;
+    let mut sent = 0;
+    let outcome = enqueue_all(uris, selection, fetcher, &queue, &mut sent).await;
+    eprintln!("{sent} messages were sent");
+    match outcome {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) => {
+            tracing::error!("{error:#}");
+            Ok(Outcome::NotDelivered)
+        }
+    }
+}
+
+async fn enqueue_all(
+    uris: Vec<Uri>,
+    selection: &Selection,
+    fetcher: &Fetcher,
+    queue: &Queue,
+    sent: &mut usize,
+) -> Result<()> {
     let mut bodies = Vec::new();
     for uri in uris {
-        if matches!(uri, Uri::Stdin | Uri::File(_)) {
-            bail!("--enqueue is for objects in S3: others cannot see the files of this machine");
-        }
         let mut listing = fetcher.list(uri).await;
         while let Some(object) = listing.next().await? {
             if !selection.takes(&object) {
                 continue;
             }
             bodies.push(notification::request(&object, None));
-            objects += 1;
             if bodies.len() == 10 {
-                queue.send_all(&std::mem::take(&mut bodies)).await?;
+                queue.send_all(&bodies).await?;
+                *sent += bodies.len();
+                bodies.clear();
             }
         }
     }
     if !bodies.is_empty() {
         queue.send_all(&bodies).await?;
+        *sent += bodies.len();
     }
-    eprintln!("{objects} messages were sent");
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 fn report(summary: &Summary, file: Option<&Path>) -> Result<()> {

@@ -12,6 +12,7 @@ use elbow::pipeline::Pipeline;
 use elbow::service::{self, Metrics};
 use elbow::settle::{ObjectReport, Status};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
 use super::config::{ConfigArgs, DeliveryArgs};
@@ -54,7 +55,8 @@ pub(crate) async fn run(args: Args) -> Result<Outcome> {
     args.delivery.apply(&mut config)?;
     for url in &args.queues {
         let name = url.rsplit('/').next().unwrap_or(url);
-        config.queues.insert(name.into(), QueueConfig::new(url.clone()));
+        let replaced = config.queues.insert(name.into(), QueueConfig::new(url.clone()));
+        ensure!(replaced.is_none(), "there are two queues named `{name}`: give them names in the config");
     }
     config.validate_queues()?;
     ensure!(
@@ -84,10 +86,16 @@ pub(crate) async fn run(args: Args) -> Result<Outcome> {
         tracing::info!(queue = name, "consuming");
     }
     let (jobs, received) = mpsc::channel(1);
-    let observer: Arc<dyn Observer> = Arc::new(Told(metrics));
+    let observer: Arc<dyn Observer> = Arc::new(Told { metrics, stop: stop.clone() });
     let consuming = consume(queues, pipeline.config(), jobs, stop.clone(), observer);
-    tokio::join!(pipeline.work(received, stop.clone()), consuming);
-    Ok(Outcome::Done)
+    let ((), consumed) = tokio::join!(pipeline.work(received, stop), consuming);
+    match consumed {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) => {
+            tracing::error!("{error:#}");
+            Ok(Outcome::NotDelivered)
+        }
+    }
 }
 
 async fn open(config: &Config) -> Result<Vec<(String, QueueConfig, Queue)>> {
@@ -100,21 +108,28 @@ async fn open(config: &Config) -> Result<Vec<(String, QueueConfig, Queue)>> {
 }
 
 /// Says in the log what goes into the metrics.
-struct Told(Arc<Metrics>);
+struct Told {
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+}
 
 impl Observer for Told {
     fn received(&self, queue: &str, age: Option<Duration>) {
-        self.0.received(queue, age);
+        self.metrics.received(queue, age);
     }
 
     fn answered(&self, queue: &str, is_well: bool) {
-        self.0.answered(queue, is_well);
+        self.metrics.answered(queue, is_well);
     }
 
     fn reported(&self, report: &ObjectReport) {
-        self.0.reported(report);
+        self.metrics.reported(report);
         let (records, events) = (&report.ledger.records, &report.ledger.events);
         match (&report.error, report.status) {
+            // Its message is given back.
+            (Some(error), Status::Failed) if self.stop.is_cancelled() => {
+                tracing::warn!(object = report.object, error, "not finished");
+            }
             (Some(error), Status::Failed) => tracing::error!(object = report.object, error, "failed"),
             (_, status) => tracing::info!(
                 object = report.object,
@@ -130,6 +145,6 @@ impl Observer for Told {
     }
 
     fn ended(&self, queue: &str, end: End) {
-        self.0.ended(queue, end);
+        self.metrics.ended(queue, end);
     }
 }

@@ -83,8 +83,8 @@ impl QueueConfig {
                 self.url
             );
         }
-        if self.wait > Duration::from_secs(20) {
-            bail!("`wait` is {:?}: SQS waits for 20 seconds at most", self.wait);
+        if !(Duration::from_secs(1)..=Duration::from_secs(20)).contains(&self.wait) {
+            bail!("`wait` is {:?}: SQS waits for whole seconds, from 1 to 20", self.wait);
         }
         Ok(())
     }

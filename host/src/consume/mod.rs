@@ -11,11 +11,16 @@
 
 mod queue;
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -53,6 +58,8 @@ pub enum End {
     GivenBack,
     /// It is no notification.
     NotUnderstood,
+    /// The queue could not be told.
+    Unanswered,
 }
 
 impl End {
@@ -63,6 +70,7 @@ impl End {
             End::Failed => "failed",
             End::GivenBack => "given-back",
             End::NotUnderstood => "not-understood",
+            End::Unanswered => "unanswered",
         }
     }
 }
@@ -74,16 +82,15 @@ pub async fn consume(
     jobs: mpsc::Sender<Job>,
     stop: CancellationToken,
     observer: Arc<dyn Observer>,
-) {
-    // As many messages as objects can be read at a time: whoever takes more keeps them from others.
-    let room = Arc::new(Semaphore::new(config.limits.concurrency.get()));
-    let consumers = TaskTracker::new();
+) -> Result<()> {
+    let mut consumers = JoinSet::new();
     for (name, settings, queue) in queues {
         let consumer = Consumer {
             name,
             queue,
             jobs: jobs.clone(),
-            room: Arc::clone(&room),
+            // As many messages as objects can be read at a time: whoever takes more keeps them from others.
+            room: Arc::new(Semaphore::new(config.limits.concurrency.get())),
             in_flight: Arc::new(Semaphore::new(settings.in_flight.get())),
             stop: stop.clone(),
             observer: Arc::clone(&observer),
@@ -92,17 +99,19 @@ pub async fn consume(
         consumers.spawn(Arc::new(consumer).run());
     }
     drop(jobs);
-    consumers.close();
-    consumers.wait().await;
+    while let Some(consumer) = consumers.join_next().await {
+        consumer.context("internal error: a consumer of a queue has ended")?;
+    }
+    Ok(())
 }
 
 struct Consumer {
     name: String,
     queue: Queue,
     jobs: mpsc::Sender<Job>,
-    /// Messages whose objects are not read yet, of all queues.
+    /// Messages whose objects are not read yet.
     room: Arc<Semaphore>,
-    /// Messages of this queue.
+    /// Messages that have no end yet.
     in_flight: Arc<Semaphore>,
     stop: CancellationToken,
     observer: Arc<dyn Observer>,
@@ -143,8 +152,8 @@ impl Consumer {
     /// Waits for a place for one message, and takes those for others that are free. `None` when elbow is stopped.
     async fn places(&self) -> Option<Vec<Place>> {
         let first = async {
-            let room = Arc::clone(&self.room).acquire_owned().await.ok()?;
             let in_flight = Arc::clone(&self.in_flight).acquire_owned().await.ok()?;
+            let room = Arc::clone(&self.room).acquire_owned().await.ok()?;
             Some(Place { room, in_flight })
         };
         let first = tokio::select! {
@@ -181,35 +190,9 @@ impl Consumer {
         for ignored in &notification.ignored {
             tracing::info!(queue = self.name, message_id = message.id, "ignored: {ignored}");
         }
-        let work = self.work(notification, room);
-        tokio::pin!(work);
-        // Half of the time that is left, so that one try may fail.
-        let beat = self.queue.visibility_timeout / 2;
-        let mut next_beat = tokio::time::Instant::from_std(message.received) + beat;
-        let mut is_stale = false;
-        let is_settled = loop {
-            tokio::select! {
-                is_settled = &mut work => break is_settled,
-                () = sleep_until(next_beat), if !is_stale => {
-                    next_beat = tokio::time::Instant::now() + beat;
-                    match timeout(beat, self.queue.hide(&message, self.queue.visibility_timeout)).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(KeepError::Stale(error))) => {
-                            is_stale = true;
-                            tracing::warn!(
-                                queue = self.name, message_id = message.id, error,
-                                "the receipt of a message is stale: another consumer may have it too"
-                            );
-                        }
-                        Ok(Err(KeepError::Failed(error))) => {
-                            let error = format!("{error:#}");
-                            tracing::warn!(queue = self.name, message_id = message.id, error, "failed to keep a message");
-                            next_beat = tokio::time::Instant::now() + beat / 4;
-                        }
-                        Err(_) => tracing::warn!(queue = self.name, message_id = message.id, "failed to keep a message in time"),
-                    }
-                }
-            }
+        let is_settled = tokio::select! {
+            is_settled = self.work(notification, room) => is_settled,
+            never = self.hide_for_ever(&message) => match never {},
         };
         let end = match is_settled {
             true => End::Deleted,
@@ -219,15 +202,40 @@ impl Consumer {
         let said = match end {
             End::Deleted => self.queue.delete(&message).await,
             End::GivenBack => self.queue.hide(&message, Duration::ZERO).await,
-            End::Failed | End::NotUnderstood => Ok(()),
+            End::Failed | End::NotUnderstood | End::Unanswered => Ok(()),
         };
-        if let Err(KeepError::Stale(error)) = said {
-            tracing::warn!(queue = self.name, message_id = message.id, error, "the message is someone else's by now");
-        } else if let Err(KeepError::Failed(error)) = said {
-            let error = format!("{error:#}");
-            tracing::error!(queue = self.name, message_id = message.id, error, "the message will come again");
-        }
+        let end = match said {
+            Ok(()) => end,
+            Err(error) => {
+                let error = error.to_string();
+                tracing::error!(queue = self.name, message_id = message.id, error, "the message will come again");
+                End::Unanswered
+            }
+        };
         self.observer.ended(&self.name, end);
+    }
+
+    /// Keeps a message hidden from others, until the future is dropped.
+    async fn hide_for_ever(&self, message: &Message) -> Infallible {
+        let timeout = self.queue.visibility_timeout;
+        // So early that two tries may fail.
+        let beat = timeout / 3;
+        let mut next = tokio::time::Instant::from_std(message.received) + beat;
+        loop {
+            sleep_until(next).await;
+            next = tokio::time::Instant::now() + beat;
+            let Err(error) = self.queue.hide(message, timeout).await else { continue };
+            tracing::warn!(
+                queue = self.name,
+                message_id = message.id,
+                error = error.to_string(),
+                "failed to keep a message from others"
+            );
+            if let KeepError::Stale(_) = error {
+                return pending().await;
+            }
+            next = tokio::time::Instant::now() + beat / 4;
+        }
     }
 
     /// Has the objects of a message forwarded, and answers whether all are settled.
@@ -242,8 +250,8 @@ impl Consumer {
                 let _ = settled.send(report.status != Status::Failed);
             });
             let job = Job { object, from, room: Some(Arc::clone(&room)), report };
-            if self.jobs.send(job).await.is_err() {
-                return false;
+            if let Err(SendError(job)) = self.jobs.send(job).await {
+                job.refuse();
             }
         }
         drop((settled, room));

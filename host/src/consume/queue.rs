@@ -1,14 +1,19 @@
 //! The SQS client: the calls that elbow makes, and its errors in words.
 
+use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow};
 use aws_sdk_sqs::config::Region;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry};
 
 use crate::aws;
 use crate::config::QueueConfig;
+
+/// How long the queue may take for an answer, beside waiting for messages.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// A queue. Cheap to clone.
 #[derive(Clone)]
@@ -40,11 +45,19 @@ pub(super) enum KeepError {
     Failed(anyhow::Error),
 }
 
+impl fmt::Display for KeepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stale(error) => write!(f, "{error}: the receipt is stale, another consumer may have the message"),
+            Self::Failed(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
 impl Queue {
     /// Finds the queue, and learns its visibility timeout.
     pub async fn open(config: &QueueConfig) -> Result<Self> {
-        let mut queue = Self::named(&config.url).await;
-        queue.wait = config.wait;
+        let mut queue = Self::with_wait(&config.url, config.wait).await;
         let asked = queue.sqs.get_queue_attributes().queue_url(&queue.url);
         let attributes = asked.attribute_names(QueueAttributeName::VisibilityTimeout).send().await;
         let attributes = attributes.map_err(in_words).with_context(|| format!("failed to look at {}", queue.url))?;
@@ -59,13 +72,19 @@ impl Queue {
 
     /// The queue as it is named, to send to.
     pub async fn named(url: &str) -> Self {
+        Self::with_wait(url, Duration::ZERO).await
+    }
+
+    async fn with_wait(url: &str, wait: Duration) -> Self {
         let shared = aws::from_environment().await;
-        let mut config = aws_sdk_sqs::config::Builder::from(&shared);
+        // The SDK itself waits for ever for an answer.
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(wait + ANSWER);
+        let mut config = aws_sdk_sqs::config::Builder::from(&shared).timeout_config(timeouts.build());
         if let Some(region) = region(url) {
             config = config.region(Region::new(region.to_owned()));
         }
         let sqs = aws_sdk_sqs::Client::from_conf(config.build());
-        Self { sqs, url: url.into(), wait: Duration::ZERO, visibility_timeout: Duration::from_secs(30) }
+        Self { sqs, url: url.into(), wait, visibility_timeout: Duration::from_secs(30) }
     }
 
     /// Sends a message.
@@ -101,6 +120,7 @@ impl Queue {
         let seconds = i32::try_from(self.wait.as_secs()).unwrap_or(20);
         let request = self.sqs.receive_message().queue_url(&self.url).wait_time_seconds(seconds);
         let request = request
+            .visibility_timeout(i32::try_from(self.visibility_timeout.as_secs()).unwrap_or(i32::MAX))
             .max_number_of_messages(i32::try_from(most.min(10)).unwrap_or(10))
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);

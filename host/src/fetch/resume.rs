@@ -6,7 +6,7 @@
 use std::io;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
@@ -35,7 +35,10 @@ pub(super) async fn open(
         true => anyhow!("{object} was replaced since it was begun"),
         false => error.error.context(format!("failed to fetch {object}")),
     })?;
-    let object = described(object, &response);
+    let found = described(object, &response);
+    // Not every server honours the conditions of a request.
+    ensure!(!is_pinned || found.etag == object.etag, "{object} was replaced since it was begun");
+    let object = found;
     let body = Body {
         s3,
         object: object.clone(),

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 
+use super::Pipeline;
 use crate::account::Account;
 use crate::config::{DeadLettersTo, DestinationConfig, Url};
 use crate::deliver::Destination;
-use crate::fetch::Fetcher;
+use crate::object::Object;
 use crate::rung::Rung;
 
 /// How many bytes of dead letters make an object in S3; the last of an object's may be smaller.
@@ -44,6 +45,16 @@ impl DeadLetters {
         })
     }
 
+    /// Whether an object is one of them. A bucket may notify elbow of what elbow itself has written.
+    pub(super) fn are_in(&self, object: &Object) -> bool {
+        match self {
+            Self::S3 { bucket, prefix } => {
+                object.bucket.as_ref() == Some(bucket) && !prefix.is_empty() && object.key.starts_with(prefix)
+            }
+            _ => false,
+        }
+    }
+
     pub(super) fn are_wanted(&self) -> bool {
         !matches!(self, Self::Nowhere)
     }
@@ -58,8 +69,7 @@ impl DeadLetters {
 /// The dead letters of one object, on their way. What is still in it when it is dropped was not sent: that is for objects
 /// that have failed. The others end with [`Self::finish`].
 pub(super) struct Mailbag<'a> {
-    letters: &'a DeadLetters,
-    fetcher: &'a Fetcher,
+    pipeline: &'a Pipeline,
     destination: &'a Destination,
     account: &'a Arc<Account>,
     /// What the names of its objects in S3 begin with.
@@ -71,13 +81,12 @@ pub(super) struct Mailbag<'a> {
 
 impl<'a> Mailbag<'a> {
     pub(super) fn new(
-        letters: &'a DeadLetters,
-        fetcher: &'a Fetcher,
+        pipeline: &'a Pipeline,
         destination: &'a Destination,
         account: &'a Arc<Account>,
         name: String,
     ) -> Self {
-        Self { letters, fetcher, destination, account, name, waiting: String::new(), waiting_count: 0, parts: 0 }
+        Self { pipeline, destination, account, name, waiting: String::new(), waiting_count: 0, parts: 0 }
     }
 
     /// Adds a letter, one line.
@@ -91,7 +100,7 @@ impl<'a> Mailbag<'a> {
 
     /// Sends what is waiting, unless there is reason to gather more.
     pub(super) async fn end_batch(&mut self) {
-        if !matches!(self.letters, DeadLetters::S3 { .. }) {
+        if !matches!(self.pipeline.dead_letters, DeadLetters::S3 { .. }) {
             self.flush().await;
         }
     }
@@ -107,7 +116,7 @@ impl<'a> Mailbag<'a> {
         }
         let bytes = Bytes::from(std::mem::take(&mut self.waiting));
         let ticket = self.account.open(std::mem::take(&mut self.waiting_count), bytes.len() as u64);
-        match self.letters {
+        match &self.pipeline.dead_letters {
             DeadLetters::Nowhere => ticket.confirm(Rung::Written),
             DeadLetters::SameDestination => self.destination.send(bytes, ticket).await,
             DeadLetters::File(file) => file.send(bytes, ticket).await,
@@ -115,9 +124,14 @@ impl<'a> Mailbag<'a> {
                 // The same names each time, so that a replay writes the same objects and adds none.
                 let key = format!("{prefix}{}-{:04}.ndjson", self.name, self.parts);
                 self.parts += 1;
-                match self.fetcher.put(bucket, &key, bytes.into()).await {
-                    Ok(()) => ticket.confirm(Rung::Written),
-                    Err(error) => ticket.fail(format!("{error:#}")),
+                tokio::select! {
+                    put = self.pipeline.fetcher.put(bucket, &key, bytes.into()) => match put {
+                        Ok(()) => ticket.confirm(Rung::Written),
+                        Err(error) => ticket.fail(format!("{error:#}")),
+                    },
+                    () = self.pipeline.given_up.cancelled() => {
+                        ticket.fail("elbow stopped before the dead letters were written".into());
+                    }
                 }
             }
         }

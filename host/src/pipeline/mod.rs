@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::bookmark::Bookmark;
@@ -44,6 +44,8 @@ pub struct Pipeline {
     mappings: BTreeMap<String, Mapping>,
     destinations: BTreeMap<String, Destination>,
     dead_letters: DeadLetters,
+    /// Nothing is waited for any more.
+    given_up: CancellationToken,
     progress: Arc<Progress>,
 }
 
@@ -57,6 +59,14 @@ pub struct Job {
     pub room: Option<Arc<OwnedSemaphorePermit>>,
     /// Called when it is settled or has failed, in the order in which that happens.
     pub report: Answer,
+}
+
+impl Job {
+    /// Answers for an object that nobody reads any more.
+    pub fn refuse(self) {
+        let error = "elbow was stopped before the object was read".to_owned();
+        (self.report)(ObjectReport::new(self.object.to_string(), Ledger::default(), Some(error)));
+    }
 }
 
 /// Who is told what became of an object.
@@ -110,6 +120,7 @@ impl Pipeline {
             fetcher,
             mappings,
             destinations,
+            given_up: CancellationToken::new(),
             progress: Arc::default(),
         })
     }
@@ -140,8 +151,11 @@ impl Pipeline {
     pub async fn run(self, uris: Vec<Uri>, selection: Selection, stop: CancellationToken) -> Summary {
         let pipeline = Arc::new(self);
         let summary = Arc::new(Mutex::new(Summary::new()));
-        let jobs = pipeline.list(uris, selection, &summary, &stop);
+        let (jobs, listing) = pipeline.list(uris, selection, &summary, &stop);
         pipeline.work(jobs, stop).await;
+        if let Err(error) = listing.await {
+            lock(&summary).add_listing_failure(format!("internal error: {error}"));
+        }
         let mut summary = std::mem::replace(&mut *lock(&summary), Summary::new());
         let delivery = pipeline.delivery();
         summary.add_connections(&delivery.connections, &delivery.sockets);
@@ -205,6 +219,7 @@ impl Pipeline {
         let deadline = tokio::spawn(async move {
             stop.cancelled().await;
             tokio::time::sleep(pipeline.config.limits.stop_timeout).await;
+            pipeline.given_up.cancel();
             for destination in pipeline.destinations.values() {
                 destination.give_up();
             }
@@ -232,10 +247,10 @@ impl Pipeline {
         selection: Selection,
         summary: &Arc<Mutex<Summary>>,
         stop: &CancellationToken,
-    ) -> mpsc::Receiver<Job> {
+    ) -> (mpsc::Receiver<Job>, JoinHandle<()>) {
         let (found, jobs) = mpsc::channel(self.config.limits.concurrency.get());
         let (pipeline, summary, stop) = (Arc::clone(self), Arc::clone(summary), stop.clone());
-        tokio::spawn(async move {
+        let listing = tokio::spawn(async move {
             let listed = tokio::select! {
                 listed = pipeline.list_all(uris, Arc::new(selection), &summary, &found) => listed,
                 () = stop.cancelled() => Err(anyhow!("elbow was stopped before all objects were listed")),
@@ -244,7 +259,7 @@ impl Pipeline {
                 lock(&summary).add_listing_failure(format!("{error:#}"));
             }
         });
-        jobs
+        (jobs, listing)
     }
 
     async fn list_all(
@@ -287,7 +302,11 @@ impl Pipeline {
 /// Adds a report to the summary, and notes in the checkpoint that its object is settled.
 fn add(summary: &Mutex<Summary>, selection: &Selection, report: ObjectReport) {
     let noted = match (&selection.checkpoint, &report.found, report.status) {
-        (Some(checkpoint), Some(object), Status::Settled) => checkpoint.note(object),
+        (Some(checkpoint), Some(object), Status::Settled)
+            if !selection.notes_no_rejects || report.ledger.records.rejected == 0 =>
+        {
+            checkpoint.note(object)
+        }
         _ => Ok(()),
     };
     let mut summary = lock(summary);

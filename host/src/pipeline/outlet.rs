@@ -22,6 +22,8 @@ pub(super) struct Outlet<'a> {
     pipeline: &'a Pipeline,
     object: String,
     hash: Option<ObjectHash>,
+    /// Where in the text this process began.
+    begin: u64,
     mapping: &'a Mapping,
     destination: &'a Destination,
     /// Puts ids into events; `None` if they are off, or the object has no identity.
@@ -34,6 +36,7 @@ impl<'a> Outlet<'a> {
     pub(super) fn new(
         pipeline: &'a Pipeline,
         object: &Object,
+        begin: u64,
         way: &Way<'a>,
         account: &Arc<Account>,
         dead_letters: &Arc<Account>,
@@ -47,6 +50,7 @@ impl<'a> Outlet<'a> {
             destination: way.destination,
             stamp: hash.as_ref().filter(|_| !field.is_empty()).map(|hash| Stamp::new(field, hash)),
             hash,
+            begin,
             account: Arc::clone(account),
             dead_letters: Arc::clone(dead_letters),
         }
@@ -56,7 +60,15 @@ impl<'a> Outlet<'a> {
     /// still under way is accounted for, and not sent.
     pub(super) async fn deliver(&self, mut yields: Yield, totals: &mut MappedTotals) -> Result<()> {
         let mut mailbag = self.mailbag("");
-        while let Some(yielded) = yields.next().await {
+        loop {
+            let yielded = tokio::select! {
+                yielded = yields.next() => yielded,
+                () = self.pipeline.given_up.cancelled() => {
+                    totals.is_cut = true;
+                    return Err(anyhow!("elbow stopped before the mapping was done"));
+                }
+            };
+            let Some(yielded) = yielded else { break };
             let (records, mapped) = yielded.map_err(|broken| {
                 totals.abandoned = broken.abandoned;
                 broken.error
@@ -111,9 +123,13 @@ impl<'a> Outlet<'a> {
     }
 
     fn mailbag(&self, kind: &str) -> Mailbag<'_> {
-        let name = self.hash.as_ref().map_or_else(|| "stdin".to_owned(), ObjectHash::to_string);
-        let letters = &self.pipeline.dead_letters;
-        Mailbag::new(letters, &self.pipeline.fetcher, self.destination, &self.dead_letters, format!("{kind}{name}"))
+        let hash = self.hash.as_ref().map_or_else(|| "stdin".to_owned(), ObjectHash::to_string);
+        let name = match self.begin {
+            0 => format!("{kind}{hash}"),
+            // Another process has written those before.
+            begin => format!("{kind}{hash}-{begin:x}"),
+        };
+        Mailbag::new(self.pipeline, self.destination, &self.dead_letters, name)
     }
 
     fn dead_letter(&self, begin: u64, bytes: u64, reason: &str, record: Option<&[u8]>) -> String {

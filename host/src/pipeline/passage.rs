@@ -54,7 +54,11 @@ impl Pipeline {
     }
 
     async fn pass(&self, passage: &mut Passage, stop: &CancellationToken) -> Result<()> {
-        let way = if passage.object.is_test_file() { None } else { self.way(&passage.object)? };
+        let way = if passage.object.is_test_file() || self.dead_letters.are_in(&passage.object) {
+            None
+        } else {
+            self.way(&passage.object)?
+        };
         let Some(way) = way else {
             passage.is_skipped = true;
             return Ok(());
@@ -79,12 +83,19 @@ impl Pipeline {
         let cutter = Cutter::new(text, self.cut(&plan)?);
         passage.format = Some(plan.format);
 
-        passage.read.next = passage.from.as_ref().map_or(0, |from| from.offset);
-        let outlet = Outlet::new(self, &passage.object, &way, &passage.account, &passage.dead_letters);
+        if let Some(from) = &passage.from {
+            passage.read.next = from.offset;
+            passage.mapped.earlier = from.ledger.records.encountered;
+        }
+        let outlet =
+            Outlet::new(self, &passage.object, passage.read.next, &way, &passage.account, &passage.dead_letters);
         let read = self.read(cutter, feed, &outlet, &mut passage.read, stop);
         let deliver = outlet.deliver(yields, &mut passage.mapped);
         // Both to their end: what was read before a failure is still mapped, delivered and accounted for.
         let (read, delivered) = tokio::join!(read, deliver);
+        if passage.mapped.is_cut {
+            passage.mapped.abandoned = passage.read.unmapped(&passage.mapped);
+        }
         outlet.deliver_oversize(&passage.read.oversize).await;
         delivered.and(read).and(outlet.result())
     }
@@ -227,7 +238,12 @@ impl Pipeline {
                 totals.rejects.add(oversize_reason(&oversize, self.config.limits.max_record));
                 totals.oversize.push(oversize);
             }
-            if count > 0 && feed.send(records).await.is_err() {
+            let is_taken = count == 0
+                || tokio::select! {
+                    sent = feed.send(records) => sent.is_ok(),
+                    () = self.given_up.cancelled() => false,
+                };
+            if !is_taken {
                 // The other half knows why.
                 totals.abandoned += count;
                 return Ok(());
@@ -346,7 +362,14 @@ impl Passage {
             seconds: seconds(self.started.elapsed()),
         };
         let has_moved = now.offset > self.from.as_ref().map_or(0, |from| from.offset);
-        let can_go_on = self.read.is_stopped && has_moved && failure.is_none() && now.ledger.records.abandoned == 0;
+        // Without an etag, nobody could tell whether the rest is of the same object.
+        let can_go_on = self.read.is_stopped
+            && has_moved
+            && failure.is_none()
+            && now.ledger.records.abandoned == 0
+            && now.ledger.is_balanced()
+            && self.object.etag.is_some();
+        let part = now.ledger.clone();
         if let Some(from) = self.from {
             now.add_earlier(from);
         }
@@ -356,6 +379,7 @@ impl Passage {
             report.status = Status::Skipped;
         }
         report.bookmark = bookmark;
+        report.part = part;
         report.parsing = now.parsing;
         report.rung = now.rung;
         report.mapping = self.mapping;
@@ -390,6 +414,13 @@ struct ReadTotals {
     abandoned: u64,
 }
 
+impl ReadTotals {
+    /// How many of the records that the guest was given it has not answered for.
+    fn unmapped(&self, mapped: &MappedTotals) -> u64 {
+        self.records - self.rejects.total - self.abandoned - mapped.records
+    }
+}
+
 pub(super) fn oversize_reason(record: &Oversize, max_record: u64) -> String {
     format!(
         "the record at byte {} is {} bytes long, more than `max-record` ({max_record})",
@@ -404,6 +435,10 @@ pub(super) struct MappedTotals {
     mapped: u64,
     dropped: u64,
     rejects: Failures,
+    /// It ended before the guest did.
+    pub(super) is_cut: bool,
+    /// How many records an earlier process had counted.
+    pub(super) earlier: u64,
     /// How long the guest took.
     took: Duration,
     /// How long it took to hand events over.
@@ -415,7 +450,7 @@ pub(super) struct MappedTotals {
 impl MappedTotals {
     pub(super) fn add(&mut self, mapped: &Mapped) {
         for reject in &mapped.rejects {
-            let number = self.records + u64::from(reject.index) + 1;
+            let number = self.earlier + self.records + u64::from(reject.index) + 1;
             self.rejects.add(format!("record {number}: {}", reject.reason));
         }
         self.took += mapped.took;
