@@ -141,13 +141,15 @@ async fn set_up(
     let here = CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::EuCentral1).build();
     s3.create_bucket().bucket(BUCKET).create_bucket_configuration(here).send().await.unwrap();
     let dead_letters = sqs.create_queue().queue_name("dead-letters").send().await.unwrap().queue_url.unwrap();
-    let redrive =
-        r#"{"deadLetterTargetArn": "arn:aws:sqs:eu-central-1:123456789012:dead-letters", "maxReceiveCount": 3}"#;
+    let redrive = serde_json::json!({
+        "deadLetterTargetArn": "arn:aws:sqs:eu-central-1:123456789012:dead-letters",
+        "maxReceiveCount": receives,
+    });
     let queue = sqs
         .create_queue()
         .queue_name("elbow")
         .attributes(QueueAttributeName::VisibilityTimeout, visibility.to_string())
-        .attributes(QueueAttributeName::RedrivePolicy, redrive)
+        .attributes(QueueAttributeName::RedrivePolicy, redrive.to_string())
         .send()
         .await
         .unwrap();
