@@ -1,17 +1,18 @@
 //! Runs elbow against a seed's script, and judges what it says.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use super::receiver::{Deaf, NAME, Receiver, certificates, line, pause};
 use super::script::{Answer, Kind, Name, Other, Script};
 use crate::support::elbow::Run;
 use crate::support::guests;
 use crate::support::logs::gzip;
-use crate::support::receiver::free_address;
 use crate::support::s3::{BUCKET, Fault, S3};
 
 /// Less than the text of a large object.
@@ -118,19 +119,31 @@ fn forward(s3: &S3, script: &Script, receiver: &Receiver, bug: Option<&str>) -> 
 
 /// The second endpoint of the destination.
 struct Endpoint {
-    address: std::net::SocketAddr,
-    _deaf: Option<Deaf>,
+    address: SocketAddr,
+    _holder: Option<Holder>,
+}
+
+/// What keeps an address as it is.
+enum Holder {
+    Deaf { _deaf: Deaf },
+    Taken { _socket: Socket },
 }
 
 impl Endpoint {
     fn start(script: &Script, receiver: &Receiver) -> Option<Self> {
         Some(match script.other.as_ref()? {
             // The same receiver by another name.
-            Other::Good => Self { address: receiver.address, _deaf: None },
-            Other::Refused => Self { address: free_address(), _deaf: None },
+            Other::Good => Self { address: receiver.address, _holder: None },
+            // Bound, and nobody listens: the kernel refuses, and gives the port to no other seed's receiver.
+            Other::Refused => {
+                let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+                socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+                let address = socket.local_addr().unwrap().as_socket().unwrap();
+                Self { address, _holder: Some(Holder::Taken { _socket: socket }) }
+            }
             Other::SynIgnored => {
                 let deaf = Deaf::start();
-                Self { address: deaf.address, _deaf: Some(deaf) }
+                Self { address: deaf.address, _holder: Some(Holder::Deaf { _deaf: deaf }) }
             }
         })
     }

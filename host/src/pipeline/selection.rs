@@ -142,8 +142,7 @@ mod tests {
     #[test]
     fn times_are_compared() {
         let time = |text| Some(humantime::parse_rfc3339(text).unwrap());
-        let selection =
-            Selection { since: time("2026-10-05T00:00:00Z"), until: time("2026-10-06T00:00:00Z"), checkpoint: None };
+        let selection = Selection::between(time("2026-10-05T00:00:00Z"), time("2026-10-06T00:00:00Z"));
         for (modified, expected) in [
             ("2026-10-04T23:59:59Z", false),
             ("2026-10-05T00:00:00Z", true),
