@@ -68,10 +68,10 @@ fn whatever_the_network_does_what_is_settled_was_received() {
 
 #[track_caller]
 fn expect_caught(bug: &str, as_what: &str) {
-    let failed = run(0..60, Some(bug));
+    let failed = run(0..120, Some(bug));
     let caught = failed.iter().filter(|told| told.contains(as_what)).count();
-    println!("{bug}: caught by {caught} of 60 seeds");
-    assert!(caught >= 3, "only {caught} of 60 seeds have caught it:\n{}", failed.join("\n"));
+    println!("{bug}: caught by {caught} of 120 seeds");
+    assert!(caught >= 3, "only {caught} of 120 seeds have caught it:\n{}", failed.join("\n"));
 }
 
 #[test]
