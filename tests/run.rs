@@ -66,17 +66,17 @@ fn a_message_is_deleted_when_its_object_is_settled() {
 
 #[test]
 fn an_object_that_takes_longer_than_the_visibility_timeout_is_kept() {
-    let moto = Moto::start(2);
-    let receiver = Receiver::start(|_| Script { rest: Duration::from_millis(100), ..Script::default() });
-    moto.put("slow.log", lines(5000));
+    let moto = Moto::start(4);
+    let receiver = Receiver::start(|_| Script { rest: Duration::from_millis(40), ..Script::default() });
+    moto.put("slow.log", lines(10_000));
     let began = Instant::now();
     let elbow = start(&moto, receiver.address, "");
     moto.wait_until_empty(&moto.queue);
-    assert!(began.elapsed() > Duration::from_secs(4), "longer than the timeout: {:?}", began.elapsed());
+    assert!(began.elapsed() > Duration::from_secs(8), "longer than the timeout: {:?}", began.elapsed());
     elbow.signal("TERM");
     elbow.wait().expect_code(0);
     let arrived = numbers(&receiver.lines());
-    assert_eq!(arrived.len(), 5000, "no other receive has sent it a second time");
+    assert_eq!(arrived.len(), 10_000, "no other receive has sent it a second time");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn health_and_metrics_are_served() {
         "elbow_connections 0\n",
         "elbow_connections_closed_total{reason=\"confirmed\"} 1\n",
         "elbow_messages_total{queue=\"logs\",end=\"deleted\"} 2\n",
-        "elbow_stage_seconds_total{stage=\"map\"} 0.0",
+        "elbow_stage_seconds_total{stage=\"map\"} ",
         "elbow_queue_age_seconds{queue=\"logs\"}",
     ] {
         assert!(metrics.contains(expected), "{expected} is not in\n{metrics}");
