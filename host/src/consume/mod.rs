@@ -16,11 +16,11 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -224,7 +224,12 @@ impl Consumer {
         loop {
             sleep_until(next).await;
             next = tokio::time::Instant::now() + beat;
-            let Err(error) = self.queue.hide(message, timeout).await else { continue };
+            // A call that hangs must leave time for another.
+            let hidden = timeout_at(next, self.queue.hide(message, timeout)).await;
+            let Err(error) = hidden.unwrap_or_else(|_| Err(KeepError::Failed(anyhow!("no answer within {beat:?}"))))
+            else {
+                continue;
+            };
             tracing::warn!(
                 queue = self.name,
                 message_id = message.id,
@@ -234,7 +239,7 @@ impl Consumer {
             if let KeepError::Stale(_) = error {
                 return pending().await;
             }
-            next = tokio::time::Instant::now() + beat / 4;
+            next = next.min(tokio::time::Instant::now() + beat / 4);
         }
     }
 

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, anyhow};
 use aws_sdk_sqs::config::Region;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry};
 
-use crate::aws;
+use crate::aws::{self, in_words};
 use crate::config::QueueConfig;
 
 /// How long the queue may take for an answer, beside waiting for messages.
@@ -182,17 +182,6 @@ fn region(url: &str) -> Option<&str> {
     let rest = host.strip_prefix("sqs.")?;
     let (region, domain) = rest.split_once('.')?;
     domain.starts_with("amazonaws.").then_some(region)
-}
-
-fn in_words<E>(error: SdkError<E>) -> anyhow::Error
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    match (error.code(), error.message()) {
-        (Some(code), Some(message)) => anyhow!("{code}: {message}"),
-        (Some(code), None) => anyhow!("{code}"),
-        (None, _) => anyhow!("{}", DisplayErrorContext(&error)),
-    }
 }
 
 #[cfg(test)]

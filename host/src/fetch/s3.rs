@@ -4,14 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::Object as ListedObject;
 use tokio::time::timeout;
 
 use super::rfc3339;
-use crate::aws;
+use crate::aws::{self, in_words};
 use crate::config;
 use crate::object::Object;
 
@@ -156,16 +155,4 @@ pub(super) fn described(object: &Object, response: &GetObjectOutput) -> Object {
 
 fn unquoted(etag: &str) -> String {
     etag.trim_matches('"').to_owned()
-}
-
-/// What the server said, `NoSuchKey: The specified key does not exist.`, or what went wrong on the way to it.
-fn in_words<E>(error: SdkError<E>) -> anyhow::Error
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    match (error.code(), error.message()) {
-        (Some(code), Some(message)) => anyhow!("{code}: {message}"),
-        (Some(code), None) => anyhow!("{code}"),
-        (None, _) => anyhow::Error::from(error),
-    }
 }

@@ -5,6 +5,7 @@
 //! fetch, and nothing holds a whole object. The object then waits to be settled while others are read: its last events
 //! are confirmed only when their connection rotates.
 
+mod books;
 mod dead_letters;
 mod outlet;
 mod passage;
@@ -32,8 +33,8 @@ use crate::map::{Mapping, Sandbox};
 use crate::object::Object;
 use crate::route::Routes;
 use crate::settle::{ObjectReport, Status, Summary};
+use books::Passage;
 use dead_letters::DeadLetters;
-use passage::Passage;
 pub use selection::{Checkpoint, Selection};
 
 /// All that objects go through. Shared by the tasks that read them.
@@ -146,8 +147,8 @@ impl Pipeline {
         all
     }
 
-    /// Forwards all objects that the URIs name and the selection takes, and answers for each. When `stop` is cancelled, no more is read, and what
-    /// is under way is drained. Afterwards nothing can be sent any more.
+    /// Forwards all objects that the URIs name and the selection takes, and answers for each. When `stop` is cancelled, no
+    /// more is read, and what is under way is drained. Afterwards nothing can be sent any more.
     pub async fn run(self, uris: Vec<Uri>, selection: Selection, stop: CancellationToken) -> Summary {
         let pipeline = Arc::new(self);
         let summary = Arc::new(Mutex::new(Summary::new()));

@@ -6,8 +6,9 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 
 use super::Pipeline;
+use super::books::{MappedTotals, oversize_reason, undelivered, unwritten};
 use super::dead_letters::Mailbag;
-use super::passage::{MappedTotals, Way, oversize_reason, undelivered, unwritten};
+use super::passage::Way;
 use crate::account::Account;
 use crate::cut::Oversize;
 use crate::dead_letter::DeadLetter;

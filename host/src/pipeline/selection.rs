@@ -50,7 +50,8 @@ impl Selection {
 }
 
 /// A file with the objects that are settled, a line each: `s3://bucket/key`, with control characters and `%` written as
-/// in a URI, a tab, the etag. It only ever grows, and a line is written when its object is settled, so that a process which is killed has to send again only what was under way.
+/// in a URI, a tab, the etag. It only ever grows, and a line is written when its object is settled, so that a process
+/// which is killed has to send again only what was under way.
 pub struct Checkpoint {
     path: PathBuf,
     file: Mutex<File>,
