@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::support::elbow::{Elbow, Run, Running};
+use crate::support::eventually;
 use crate::support::guests::workspace;
 use crate::support::logs::{expect_all, line, lines, numbers};
 use crate::support::moto::Moto;
@@ -45,13 +46,14 @@ impl Function {
 
     /// Invokes it, and answers when it has answered and is frozen.
     fn invoke(&self, payload: Value, timeout: Duration) -> InvocationState {
-        self.runtime.block_on(async {
+        let state = self.runtime.block_on(async {
             let invocation = InvocationBuilder::new().payload(payload).timeout_ms(timeout.as_millis() as u64);
             let id = self.simulator.enqueue(invocation.build().unwrap()).await;
-            let state = self.simulator.wait_for_invocation_complete(&id, Duration::from_secs(60)).await.unwrap();
-            self.simulator.wait_for_frozen(Duration::from_secs(10)).await.unwrap();
-            state
-        })
+            self.simulator.wait_for_invocation_complete(&id, Duration::from_secs(60)).await.unwrap()
+        });
+        // The simulator's own way to wait for this can miss it.
+        eventually("the process is frozen", || self.simulator.is_frozen());
+        state
     }
 
     fn respond(&self, payload: Value) -> Value {

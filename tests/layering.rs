@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::support::guests::workspace;
 
 const STAGES: [&str; 7] = ["route", "fetch", "decode", "cut", "map", "deliver", "settle"];
-const LEAVES: [&str; 15] = [
+const LEAVES: [&str; 16] = [
     "account",
     "aws",
     "bookmark",
@@ -21,6 +21,7 @@ const LEAVES: [&str; 15] = [
     "object",
     "planted",
     "rung",
+    "traces",
 ];
 
 /// Each source file of the library below `host/src`, with the name of its top module.
@@ -80,14 +81,15 @@ fn leaves_know_leaves_only() {
 
 #[test]
 fn each_dependency_has_one_door() {
-    let doors: [(&str, &[&str]); 9] = [
+    let doors: [(&str, &[&str]); 10] = [
         ("wasmtime", &["map"]),
         ("aws_sdk_s3", &["fetch"]),
         ("aws_config::", &["aws"]),
         ("aws_smithy_http_client", &["aws"]),
         ("aws_sdk_sqs", &["consume"]),
         ("lambda_runtime", &["lambda"]),
-        ("rustls::", &["deliver", "fetch"]),
+        ("opentelemetry", &["traces"]),
+        ("rustls::", &["deliver", "fetch", "traces"]),
         ("net::{Tcp", &["deliver", "s3_server", "cli"]),
         ("env::var", &["config", "planted"]),
     ];

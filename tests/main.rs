@@ -21,6 +21,7 @@
 //! | `deploy` | the files in `host/deploy`, judged by their ecosystems' own linters |
 //! | `layering` | which module may know which |
 //! | `tls` | whom elbow trusts, and who it says that it is |
+//! | `traces` | what a collector of OpenTelemetry gets |
 //! | `support` | what the tests are written with |
 
 mod backfill;
@@ -43,3 +44,4 @@ mod s3;
 mod sandbox;
 mod support;
 mod tls;
+mod traces;

@@ -21,6 +21,7 @@ use crate::consume::Queue;
 use crate::notification::{Invocation, Notification, request};
 use crate::pipeline::{Job, Pipeline};
 use crate::settle::{ObjectReport, Status, Summary};
+use crate::traces;
 
 /// The longest time that is kept back for draining and answering; of a short one, half.
 const LONGEST_RESERVE: Duration = Duration::from_secs(20);
@@ -87,6 +88,8 @@ impl Function {
         }
         summary.finish();
         (self.say)(&self.line(&summary, &context.env_config.function_name));
+        // Frozen, the process would keep them, perhaps for ever.
+        traces::flush(answer_by.saturating_duration_since(Instant::now())).await;
 
         let failed = |unit: &Unit| unit.open > 0 || unit.failure.is_some();
         if let [unit @ Unit { id: None, .. }] = units.as_slice() {

@@ -54,6 +54,7 @@
 //! - [`object`]: what is known of an object.
 //! - [`planted`]: bugs for the fault harness to find, in a build of their own.
 //! - [`rung`]: how far a batch has come.
+//! - [`traces`]: each object's way, for OpenTelemetry. The door to OTLP.
 //! - [`s3_server`]: an S3 server within the process, for the demo and the tests.
 
 pub mod account;
@@ -85,3 +86,4 @@ pub mod rung;
 pub mod s3_server;
 pub mod service;
 pub mod settle;
+pub mod traces;

@@ -31,6 +31,18 @@ pub enum Status {
     Continued,
 }
 
+impl Status {
+    /// As in the summary.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Settled => "settled",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Continued => "continued",
+        }
+    }
+}
+
 /// What became of an object, with its books.
 #[derive(Clone, Debug, Serialize)]
 pub struct ObjectReport {

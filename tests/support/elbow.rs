@@ -1,9 +1,10 @@
 //! elbow as a process.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -112,22 +113,45 @@ impl Elbow {
                 log.push('\n');
             }
         });
-        Running { folder: self.folder, child, log, reader }
+        Running { folder: self.folder, child: Killed(child), log, reader }
     }
 }
 
 fn is_foreign(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
-    name.starts_with("AWS_") || name.starts_with("ELBOW")
+    ["AWS_", "ELBOW", "OTEL_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// A run that goes on.
 pub(crate) struct Running {
     folder: TempDir,
-    child: Child,
+    child: Killed,
     /// What it has said on standard error.
     log: Arc<Mutex<String>>,
     reader: JoinHandle<()>,
+}
+
+/// A process that does not outlive its test, whatever becomes of that.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Deref for Killed {
+    type Target = Child;
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Killed {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
 }
 
 impl Running {
@@ -172,7 +196,11 @@ impl Running {
     /// Closes its standard input and waits for its end.
     pub(crate) fn wait(mut self) -> Run {
         drop(self.child.stdin.take());
-        let Output { status, stdout, .. } = self.child.wait_with_output().unwrap();
+        let mut stdout = Vec::new();
+        if let Some(mut pipe) = self.child.stdout.take() {
+            pipe.read_to_end(&mut stdout).unwrap();
+        }
+        let status = self.child.wait().unwrap();
         self.reader.join().unwrap();
         let stderr = std::mem::take(&mut *self.log.lock().unwrap());
         let summary = read_summary(&self.folder.path().join("summary.json"));

@@ -30,8 +30,10 @@ mod sink;
 pub(crate) mod terminal;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use elbow::traces;
 
 use terminal::Terminal;
 
@@ -78,8 +80,15 @@ pub(crate) enum Outcome {
     NotDelivered,
 }
 
+/// How long the end of a command waits for a collector of traces.
+const LAST_TRACES: Duration = Duration::from_secs(5);
+
 /// Runs the subcommand.
 pub(crate) async fn run(args: Args, terminal: Terminal) -> ExitCode {
+    if let Err(error) = traces::start() {
+        terminal.print_error(&error);
+        return ExitCode::from(2);
+    }
     let outcome = match args.command {
         Command::Forward(args) => forward::run(args, &terminal).await,
         Command::Run(args) => run::run(args).await,
@@ -91,6 +100,7 @@ pub(crate) async fn run(args: Args, terminal: Terminal) -> ExitCode {
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args).await,
     };
+    traces::flush(LAST_TRACES).await;
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::NotDelivered) => ExitCode::from(1),

@@ -334,6 +334,21 @@ pub fn is_lambda() -> bool {
     std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
 }
 
+/// Whether the environment says where traces go. OpenTelemetry's SDK reads these variables itself, but has a default, and
+/// does not tell.
+pub fn has_traces_endpoint() -> bool {
+    let says = |name, what: &str| std::env::var(name).is_ok_and(|value| value.eq_ignore_ascii_case(what));
+    let is_off = says("OTEL_SDK_DISABLED", "true") || says("OTEL_TRACES_EXPORTER", "none");
+    let endpoints = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+    !is_off && endpoints.iter().any(|name| std::env::var(name).is_ok_and(|endpoint| !endpoint.is_empty()))
+}
+
+/// Whether the environment says what OpenTelemetry is to call this service.
+pub fn has_service_name() -> bool {
+    let attributes = std::env::var("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+    std::env::var_os("OTEL_SERVICE_NAME").is_some() || attributes.contains("service.name=")
+}
+
 /// Whether the environment names an S3 endpoint. The AWS SDK reads these variables itself, but does not tell.
 pub fn has_s3_endpoint() -> bool {
     ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].iter().any(|name| std::env::var_os(name).is_some())

@@ -12,6 +12,7 @@ use crate::ledger::Ledger;
 use crate::map::Mapped;
 use crate::object::Object;
 use crate::settle::{ObjectReport, Stages, Status, seconds};
+use crate::traces::Span;
 
 pub(super) fn undelivered(delivered: &Delivered) -> Option<String> {
     delivered.failure.as_ref().map(|reason| format!("events could not be delivered: {reason}"))
@@ -27,6 +28,7 @@ pub(super) struct Passage {
     /// Where an earlier process has left it.
     pub(super) from: Option<Bookmark>,
     started: Instant,
+    pub(super) span: Span,
     pub(super) mapping: Option<String>,
     pub(super) format: Option<String>,
     pub(super) destination: Option<String>,
@@ -43,6 +45,7 @@ pub(super) struct Passage {
 impl Passage {
     pub(super) fn new(object: Object, from: Option<Bookmark>) -> Self {
         Self {
+            span: Span::object(&object),
             object,
             from,
             started: Instant::now(),
@@ -61,8 +64,10 @@ impl Passage {
 
     /// Waits for the last event to be confirmed or to fail, and closes the books.
     pub(super) async fn settle(self) -> ObjectReport {
+        let confirming = self.span.part("confirm");
         let delivered = self.account.settled().await;
         let dead_letters = self.dead_letters.settled().await;
+        drop(confirming);
         let mut ledger = Ledger::default();
         ledger.book(&delivered);
         ledger.records.encountered = self.read.records;
@@ -115,7 +120,45 @@ impl Passage {
             deliver: seconds(self.mapped.delivering),
         };
         report.found = Some(self.object);
+        describe(&self.span, &report);
         report
+    }
+}
+
+/// The report, as what a span says.
+fn describe(span: &Span, report: &ObjectReport) {
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let Ledger { records, events, bytes, .. } = &report.ledger;
+    span.note("elbow.status", report.status.name());
+    for (name, value) in [
+        ("elbow.records.encountered", records.encountered),
+        ("elbow.records.mapped", records.mapped),
+        ("elbow.records.rejected", records.rejected),
+        ("elbow.records.dropped", records.dropped),
+        ("elbow.events.sent", events.sent),
+        ("elbow.events.confirmed", events.confirmed),
+        ("elbow.events.failed", events.failed),
+        ("elbow.bytes.fetched", bytes.fetched),
+        ("elbow.bytes.decoded", bytes.decoded),
+    ] {
+        span.note(name, count(value));
+    }
+    let texts = [
+        ("elbow.mapping", &report.mapping),
+        ("elbow.format", &report.format),
+        ("elbow.destination", &report.destination),
+    ];
+    for (name, value) in texts {
+        if let Some(value) = value {
+            span.note(name, value.clone());
+        }
+    }
+    if let Some(rung) = report.rung {
+        span.note("elbow.rung", rung.name());
+    }
+    // With a bookmark it was stopped in time, and goes on elsewhere.
+    if let (Some(error), None) = (&report.error, &report.bookmark) {
+        span.fail(error);
     }
 }
 

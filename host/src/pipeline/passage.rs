@@ -28,6 +28,7 @@ use crate::map::session::{self, Feed, Records, Yield};
 use crate::map::{Framing as PlannedFraming, Header as PlannedHeader, Mapping, ObjectFacts, Plan};
 use crate::object::Object;
 use crate::route::Goal;
+use crate::traces::Span;
 
 /// How much of an object a mapping sees before it is cut: the bound that the contract states.
 const HEAD: usize = 16 << 10;
@@ -64,6 +65,7 @@ impl Pipeline {
         passage.mapping = Some(way.mapping.name().to_owned());
         passage.destination = Some(way.destination_name.to_owned());
 
+        let fetching = passage.span.part("fetch");
         let opened = async {
             let (object, stored) = self.fetcher.open(&passage.object, passage.from.is_some()).await?;
             let fetched = stored.bytes_read();
@@ -77,6 +79,7 @@ impl Pipeline {
         passage.object = object;
         passage.fetched = fetched;
         let (text, plan, feed, yields) = begun?;
+        drop(fetching);
         let cutter = Cutter::new(text, self.cut(&plan)?);
         passage.format = Some(plan.format);
 
@@ -86,8 +89,9 @@ impl Pipeline {
         }
         let outlet =
             Outlet::new(self, &passage.object, passage.read.next, &way, &passage.account, &passage.dead_letters);
-        let read = self.read(cutter, feed, &outlet, &mut passage.read, stop);
-        let deliver = outlet.deliver(yields, &mut passage.mapped);
+        let span = &passage.span;
+        let read = during(span.part("read"), self.read(cutter, feed, &outlet, &mut passage.read, stop));
+        let deliver = during(span.part("deliver"), outlet.deliver(yields, &mut passage.mapped));
         // Both to their end: what was read before a failure is still mapped, delivered and accounted for.
         let (read, delivered) = tokio::join!(read, deliver);
         if passage.mapped.is_cut {
@@ -251,6 +255,13 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// A span that ends with its part of the way.
+async fn during<T>(span: Span, part: impl Future<Output = T>) -> T {
+    let outcome = part.await;
+    drop(span);
+    outcome
 }
 
 /// Where an object goes.
