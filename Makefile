@@ -44,6 +44,34 @@ doc: toolchain ## The documentation of the host and of the SDK, in target/doc; w
 bench: toolchain ## Records per CPU second, the guest alone and from a gzip file to TCP; and the time to start
 	$(CARGO) bench --locked --package elbow --bench throughput --bench startup
 
+# Lambda's names of the architectures.
+ARCH ?= arm64
+lambda_cpu = $(if $(filter arm64,$(ARCH)),aarch64,$(if $(filter x86_64,$(ARCH)),x86_64,$(error ARCH is arm64 or x86_64)))
+lambda_target = $(lambda_cpu)-unknown-linux-musl
+lambda_folder = target/lambda/$(ARCH)
+
+# One static binary for each architecture, whatever this machine is: zig is the C compiler and the linker.
+.PHONY: lambda
+lambda: toolchain target/zig/installed ## The Lambda function's package for ARCH=arm64 (or x86_64), with CONFIG=host/deploy/lambda.toml
+	@if command -v rustup >/dev/null; then \
+		rustup target list --installed | grep -qx $(lambda_target) || rustup target add $(lambda_target); \
+	fi
+	$(CARGO) build $(RELEASE) --package elbow
+	PATH="$(CURDIR)/target/zig/bin:$$PATH" $(CARGO) zigbuild --locked --profile lambda --package elbow \
+		--no-default-features --target $(lambda_target)
+	mkdir -p $(lambda_folder)
+	cp target/$(lambda_target)/lambda/elbow $(lambda_folder)/bootstrap
+	cp $(or $(CONFIG),host/deploy/lambda.toml) $(lambda_folder)/elbow.toml
+	target/release/elbow compile aws --target $(lambda_cpu) --output $(lambda_folder)/aws.cwasm
+	rm -f target/lambda/elbow-$(ARCH).zip
+	cd $(lambda_folder) && python3 -m zipfile -c ../elbow-$(ARCH).zip bootstrap elbow.toml aws.cwasm
+	@ls -l $(lambda_folder)/* target/lambda/elbow-$(ARCH).zip
+
+target/zig/installed: Makefile
+	python3 -m venv target/zig
+	target/zig/bin/pip install --quiet --disable-pip-version-check cargo-zigbuild==0.24.1 ziglang==0.17.1
+	@touch $@
+
 .PHONY: guests
 guests: toolchain ## The built-in mapping and the examples as components, in target/guest/wasm32-wasip2/guest
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 --target-dir target/guest \

@@ -33,7 +33,7 @@ fn wrong_usage_exits_with_2_and_says_what_would_be_right() {
             &["--set", "style=esc", "a.log"],
             "style: unknown variant `esc`, expected one of `ecs`, `flat`, `elb-processor`",
         ),
-        (&["--set", "stile=ecs", "a.log"], "unknown field `stile`, expected one of `format`, `style`"),
+        (&["--set", "stile=ecs", "a.log"], "unknown field `stile`, expected one of `format`, `columns`, `style`"),
         (&["--confirm", "closed", "a.log"], "the most that it can prove is `written`"),
         (&["--config", "missing.toml", "a.log"], "failed to read missing.toml"),
         (&["https://b/k"], "s3://bucket/key"),
@@ -142,4 +142,26 @@ fn check_tells_what_would_work() {
     let wrong = format!("{config}[mappings.aws.settings]\nstyle = \"esc\"");
     let run = Elbow::new("check").config(&wrong).run().expect_code(2);
     assert!(run.stderr.contains("elbow.toml") && run.stderr.contains("`elb-processor`"), "{}", run.stderr);
+}
+
+#[test]
+fn what_a_mapping_promises_can_be_inspected() {
+    let inspect = |args: &[&str]| Elbow::new("inspect").arg("aws").args(args).run();
+    let text = |run: crate::support::elbow::Run| String::from_utf8(run.expect_code(0).stdout).unwrap();
+    let table = text(inspect(&["--format", "nlb", "--set", "style=flat"]));
+    assert!(table.contains("\n  connection_time "), "{table}");
+
+    let template: serde_json::Value = serde_json::from_str(&text(inspect(&["--elasticsearch"]))).unwrap();
+    let properties = &template["template"]["mappings"]["properties"];
+    assert_eq!(properties["@timestamp"]["type"], "date");
+    assert_eq!(properties["source"]["properties"]["ip"]["type"], "ip");
+    assert_eq!(properties["http"]["properties"]["response"]["properties"]["status_code"]["type"], "long");
+
+    let statement = text(inspect(&["--format", "alb", "--set", "style=flat", "--sql", "logs.access"]));
+    assert!(statement.starts_with("CREATE TABLE IF NOT EXISTS `logs`.`access`\n("), "{statement}");
+    assert!(statement.contains("`elb_status_code` Nullable(Int64)"), "{statement}");
+    assert!(statement.contains("`target_processing_time` Nullable(Float64)"), "{statement}");
+
+    let run = inspect(&["--format", "iis"]).expect_code(2);
+    assert!(run.stderr.contains("`aws` has no such format; it reads classic-elb, alb"), "{}", run.stderr);
 }

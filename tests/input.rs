@@ -1,6 +1,7 @@
 //! Bad input: a clear message or a counted reject, never a panic, never an object that is silently cut short.
 
 use crate::support::elbow::{Elbow, Run};
+use crate::support::guests::workspace;
 use crate::support::logs::{expect_all, gzip, line, lines, numbers};
 
 fn forward(name: &str, bytes: impl AsRef<[u8]>) -> Run {
@@ -47,7 +48,7 @@ fn garbage_is_named_or_rejected_line_by_line() {
     assert_eq!((encountered, mapped), (count, 0));
     assert_eq!(rejected + dropped, count);
     let reason = run.text("/per_object/0/parsing/last/0");
-    assert!(reason.contains("record") && reason.contains("column 1, timestamp"), "{reason}");
+    assert!(reason.contains("record") && reason.contains("expected a classic ELB line"), "{reason}");
 }
 
 #[test]
@@ -161,4 +162,17 @@ fn a_file_that_is_not_there_fails_and_the_others_are_forwarded() {
     let errors = run.summary["failures"]["sending"]["last"].to_string();
     assert!(errors.contains("missing.log: failed to open missing.log"), "{errors}");
     assert!(errors.contains("is a directory"), "{errors}");
+}
+
+#[test]
+fn columns_of_tomorrow_are_reported_once_and_counted() {
+    let line = std::fs::read_to_string(workspace().join("tests/cases/alb/thirty-six-fields.log")).unwrap();
+    let run = Elbow::forward().env("ELBOW__LIMITS__CONCURRENCY", "1");
+    let run = run.input("a.log", &line).input("b.log", &line).input("c.log", line.repeat(3)).run().expect_code(0);
+    let warnings: Vec<&str> =
+        run.stderr.lines().filter(|line| line.contains("a field that the mapping does not know")).collect();
+    assert_eq!(warnings.len(), 2, "{}", run.stderr);
+    assert!(warnings[0].contains("column 35") && warnings[0].contains("a.log"), "{}", warnings[0]);
+    assert!(warnings[1].contains("column 36"), "{}", warnings[1]);
+    assert_eq!(run.count("/per_object/2/unknown_fields/column 35"), 3);
 }

@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use elbow::bookmark::Bookmark;
+use elbow::notification::request;
+use elbow::object::Object;
 use lambda_simulator::{FreezeMode, InvocationBuilder, InvocationState, Simulator};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -257,4 +260,20 @@ fn without_a_queue_for_continuations_the_message_is_given_back() {
     }] });
     let state = function.invoke(sqs(&body.to_string()), Duration::from_secs(2));
     assert_eq!(state.response.unwrap().payload, json!({ "batchItemFailures": [{ "itemIdentifier": "m1" }] }));
+}
+
+#[test]
+fn an_object_whose_mapping_has_changed_is_forwarded_from_its_beginning() {
+    let s3 = S3::start();
+    s3.put("a.log", lines(20));
+    let receiver = Receiver::plain();
+    let function = start(&s3, receiver.address, "");
+    let object = Object { bucket: Some("access-logs".into()), key: "a.log".into(), ..Object::default() };
+    let bookmark = Bookmark { offset: line(0).len() as u64 * 10, mapping: "0".repeat(64), ..Bookmark::default() };
+    let response = function.respond(sqs(&request(&object, Some(&bookmark))));
+    assert_eq!(response, json!({ "batchItemFailures": [] }));
+    let (summaries, run) = function.end();
+    assert_eq!(summaries[0]["records"]["encountered"], 20);
+    assert!(run.stderr.contains("the mapping has changed"), "{}", run.stderr);
+    expect_all(numbers(&receiver.lines()), 20);
 }

@@ -11,6 +11,7 @@
 //! | `sandbox` | mappings that trap, loop, eat memory, or miscount |
 //! | `s3` | listings, resumed bodies, objects that change, errors of the server |
 //! | `cases` | golden cases of the built-in mapping, natively and in the sandbox |
+//! | `pages` | the page of each format of the built-in mapping |
 //! | `cli` | the commands, their help, their errors, their exit codes |
 //! | `config` | the example that documents every setting, and mistakes in a config |
 //! | `lumberjack` | Beats' protocol, against two independent receivers |
@@ -38,6 +39,7 @@ mod lambda;
 mod layering;
 mod lumberjack;
 mod memory;
+mod pages;
 mod receivers;
 mod run;
 mod s3;

@@ -3,42 +3,137 @@
 //! Plain Rust: a record goes in, an event comes out, and the tests call the same functions natively. The component is the
 //! thin shell that [`elbow_guest::export!`] makes.
 //!
-//! A record takes two steps. Its format ([`classic_elb`], [`alb`]) splits the line into [`values::Values`], slices of the
-//! line in numbered slots; nothing is copied or converted. Then a [`program::Program`], compiled once from the format's
-//! table of fields and the settings, writes the slots as JSON. So the names, types and order of the output come from one
-//! table, which is also what [`Mapping::formats`] promises.
+//! Each of the [`formats`] is a [`table::Table`]: the columns of a line, and the fields that come of them. What the settings
+//! say is compiled with the table into a [`program::Program`], the steps that write an event. A line is split into
+//! [`values::Values`], parts of the batch in numbered slots; nothing is copied or converted until the steps write it. So the
+//! names, types and order of the output come from one table, which is also what [`Mapping::formats`] promises.
 //!
 //! | module | |
 //! |---|---|
 //! | [`settings`] | the settings, and what each does |
 //! | [`recognise`] | which format an object has, by its key, else by its first line |
-//! | [`values`] | the slots, and the parts that formats share: addresses, request lines, times |
-//! | [`classic_elb`], [`alb`] | a format each: columns in, fields out |
-//! | [`program`] | fields and style, compiled into the steps that write an event |
+//! | [`formats`] | a file for each format |
+//! | [`header`] | the columns that a file names itself |
+//! | [`json_record`] | from the members of a JSON object to slots |
+//! | [`table`] | what a format's table can say |
+//! | [`styles`] | the names that each style gives to the fields |
+//! | [`values`] | the slots, and the parts that formats share: addresses, request lines |
+//! | [`program`] | table, style and settings, compiled into steps |
+//! | [`write`](mod@write) | from a part of a line to a JSON value |
+//! | [`condition`] | which records become events at all |
+//! | [`redact`] | query parameters that are nobody's business |
 
-pub mod alb;
-pub mod classic_elb;
+pub mod condition;
+pub mod formats;
+pub mod header;
+pub mod json_record;
 pub mod program;
 pub mod recognise;
+pub mod redact;
 pub mod settings;
+pub mod styles;
+pub mod table;
 pub mod values;
+pub mod write;
 
+use std::cell::RefCell;
+
+use elbow_guest::scan::{Line, Span, Syntax};
 use elbow_guest::{Events, Fate, Format, Mapping, Object, Plan, Reject};
 
+use condition::Filter;
+use header::Columns;
+use json_record::{Decoded, Members};
 use program::Program;
-use recognise::Kind;
-use settings::Settings;
+use recognise::{Kind, Shape};
+use settings::{Settings, Style};
+use styles::Named;
+use table::Table;
 use values::{Slot, Values};
 
 /// The mapping `aws`.
 pub struct Aws {
     settings: Settings,
-    classic_elb: Program,
-    alb: Program,
     /// Set by `begin`.
-    kind: Kind,
-    bucket: Option<String>,
-    key: String,
+    reader: Option<Reader>,
+}
+
+/// What an object's records go through.
+struct Reader {
+    table: &'static Table,
+    program: Program,
+    filter: Option<Filter>,
+    input: Input,
+    style: Style,
+    /// For one record after the other.
+    values: RefCell<Values>,
+    decoded: RefCell<Decoded>,
+}
+
+/// What records are.
+enum Input {
+    /// Lines, with the columns of the format.
+    Lines(Syntax),
+    /// Lines, whose file names their columns.
+    Named(Syntax, Columns),
+    /// JSON objects.
+    Json(Members),
+    /// Nothing that becomes an event: all is dropped.
+    Nothing,
+}
+
+impl Aws {
+    fn kinds(&self) -> Vec<Kind> {
+        match self.settings.format {
+            Some(kind) => vec![kind],
+            None => Kind::ALL.to_vec(),
+        }
+    }
+
+    /// How records of a format are read; without an object, what can be said before there is one.
+    fn reader(&self, kind: Kind, object: Option<&Object>) -> Result<Reader, String> {
+        let found = object.map(|object| recognise::shape(kind, object)).unwrap_or_default();
+        let table = found.table.unwrap_or(kind.table());
+        let place = object.map(|object| (object.bucket.as_deref().unwrap_or_default(), object.key.as_str()));
+        let mut fields = styles::named(table, &self.settings, place);
+        let input = match (found.shape, object) {
+            (Shape::Nothing, _) => Input::Nothing,
+            (Shape::Json, _) => Input::Json(Members::new(table, table.is_of_lines())),
+            (Shape::Lines, None) => Input::Lines(table.syntax),
+            (Shape::Lines, Some(object)) => {
+                let syntax = Syntax { separator: found.separator.unwrap_or(table.syntax.separator), ..table.syntax };
+                match header::columns(table, &self.settings.columns, &object.head)? {
+                    None => Input::Lines(syntax),
+                    Some(columns) => Input::Named(syntax, columns),
+                }
+            }
+        };
+        if let Input::Named(_, columns) = &input {
+            fields.extend(columns.new_fields(table, self.settings.style));
+        }
+        let fields = self.settings.apply(fields)?;
+        let filter = Filter::compile(&self.settings, &conditions_see(table, &fields), &self.all_names())?;
+        let program = Program::compile(table, &self.settings, fields);
+        let style = self.settings.style;
+        Ok(Reader { table, program, filter, input, style, values: RefCell::default(), decoded: RefCell::default() })
+    }
+
+    /// The names of the fields of all formats, as conditions, `rename` and `drop` may have them.
+    fn all_names(&self) -> Vec<String> {
+        let tables = self.kinds().into_iter().map(Kind::table);
+        let all = tables.flat_map(|table| conditions_see(table, &styles::named(table, &self.settings, None)));
+        let mut names: Vec<String> = all.map(|field| field.name()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+/// The fields of the style, and those of `flat`, which every format has.
+fn conditions_see(table: &Table, fields: &[Named]) -> Vec<Named> {
+    let flat = table.fields.iter().filter(|field| !field.flat.is_empty());
+    let flat = flat.map(|field| Named::top(field.flat, field.source.clone(), field.meaning));
+    fields.iter().cloned().chain(flat).collect()
 }
 
 impl Mapping for Aws {
@@ -47,57 +142,171 @@ impl Mapping for Aws {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn configure(settings: Settings) -> Result<Self, String> {
-        Ok(Self {
-            classic_elb: Program::compile(classic_elb::FIELDS, &settings),
-            alb: Program::compile(alb::FIELDS, &settings),
-            kind: settings.format.unwrap_or(Kind::ClassicElb),
-            settings,
-            bucket: None,
-            key: String::new(),
-        })
+        let aws = Self { settings, reader: None };
+        if let Some(mistake) = aws.settings.unknown_names(&aws.all_names()) {
+            return Err(mistake);
+        }
+        for kind in aws.kinds() {
+            aws.reader(kind, None)?;
+        }
+        Ok(aws)
     }
 
     fn formats(&self) -> Vec<Format> {
-        let all = [(Kind::ClassicElb, classic_elb::SUMMARY, &self.classic_elb), (Kind::Alb, alb::SUMMARY, &self.alb)];
-        let fixed = self.settings.format;
-        let wanted = all.into_iter().filter(|(kind, ..)| fixed.is_none_or(|f| f == *kind));
-        let mut formats: Vec<Format> =
-            wanted.map(|(kind, summary, program)| Format::new(kind.name(), summary, program.promises())).collect();
-        if fixed.is_none_or(|f| f == Kind::TestFile) {
-            formats.push(Format::new(Kind::TestFile.name(), recognise::TEST_FILE_SUMMARY, vec![]));
-        }
-        formats
+        let kinds = self.kinds().into_iter();
+        let formats = kinds.map(|kind| {
+            // `configure` has done the same.
+            let promises = self.reader(kind, None).map(|reader| reader.program.promises()).unwrap_or_default();
+            Format::new(kind.name(), kind.table().summary, promises)
+        });
+        formats.collect()
     }
 
     fn begin(&mut self, object: &Object) -> Result<Plan, String> {
-        self.kind = match self.settings.format {
+        let kind = match self.settings.format {
             Some(kind) => kind,
             None => recognise::recognise(&object.key, &object.head)?,
         };
-        self.bucket = object.bucket.clone();
-        self.key = object.key.clone();
-        Ok(Plan::lines(self.kind.name()))
+        self.reader = Some(self.reader(kind, Some(object))?);
+        Ok(recognise::plan(kind, object, !self.settings.columns.is_empty()))
+    }
+
+    fn syntax(&self) -> Option<Syntax> {
+        match self.reader.as_ref()?.input {
+            Input::Lines(syntax) | Input::Named(syntax, _) => Some(syntax),
+            Input::Json(_) | Input::Nothing => None,
+        }
+    }
+
+    #[inline(always)]
+    fn map_line(&self, line: &Line<'_>, events: &mut Events) -> Result<Fate, Reject> {
+        match &self.reader {
+            Some(reader) => reader.map_line(line, events),
+            None => Err(Reject::from(NOT_BEGUN)),
+        }
     }
 
     fn map(&self, record: &[u8], events: &mut Events) -> Result<Fate, Reject> {
-        if self.kind == Kind::TestFile || record.is_empty() {
+        let reader = self.reader.as_ref().ok_or(NOT_BEGUN)?;
+        match &reader.input {
+            Input::Json(members) if !record.is_empty() => reader.map_json(members, record, events),
+            _ => Ok(Fate::Dropped),
+        }
+    }
+}
+
+const NOT_BEGUN: &str = "`begin` must be called first";
+
+impl Reader {
+    #[inline(always)]
+    fn map_line(&self, line: &Line<'_>, events: &mut Events) -> Result<Fate, Reject> {
+        if line.bytes().is_empty() {
             return Ok(Fate::Dropped);
         }
-        let mut values = Values::new(record);
-        values.set(Slot::Bucket, self.bucket.as_ref().map(String::as_bytes));
-        values.set(Slot::Key, self.bucket.is_some().then_some(self.key.as_bytes()));
-        let program = match self.kind {
-            Kind::Alb => {
-                alb::parse(record, &mut values)?;
-                &self.alb
+        let values = &mut *self.values.borrow_mut();
+        let (count, known) = match &self.input {
+            Input::Named(_, columns) => {
+                if columns.is_header_again(line.bytes()) {
+                    return columns.again(line.bytes());
+                }
+                (values.take_in_order(line, &columns.order), columns.order.len())
             }
             _ => {
-                classic_elb::parse(record, &mut values)?;
-                &self.classic_elb
+                let count = values.take(line, self.table.columns.len());
+                if count < self.table.min_columns {
+                    return too_few(self.table, line.bytes(), count);
+                }
+                (count, self.table.columns.len())
             }
         };
-        events.push_written(|out| program.write(&values, out))
+        self.extra_columns(line, values, count, known);
+        if self.has_unknown(values, count, known) {
+            self.note_unknown(values, count, known, events);
+        }
+        (self.table.parts)(line.batch(), values)?;
+        if let Some(filter) = &self.filter
+            && !filter.keeps(&self.program, line.batch(), values)?
+        {
+            return Ok(Fate::Dropped);
+        }
+        events.push_written(|out| self.program.write(line.batch(), line.is_special(), values, out))
     }
+
+    /// While AWS prepares a column, a single `-` may already stand at the end of a line: that one means nothing.
+    #[inline(always)]
+    fn extra_columns(&self, line: &Line<'_>, values: &mut Values, count: usize, known: usize) {
+        let mut extra = Span::NONE;
+        if count > known {
+            extra = line.rest_after(known);
+            if matches!(extra.of(line.batch()).trim_ascii_end(), b"-" | b"\"-\"" | b"") {
+                extra = Span::NONE;
+            }
+        }
+        values.set(Slot::EXTRA, extra);
+        let is_short = matches!(self.input, Input::Named(..)) && count < known;
+        values.set(Slot::SHORT, if is_short { line.span() } else { Span::NONE });
+    }
+
+    #[inline(always)]
+    fn has_unknown(&self, values: &Values, count: usize, known: usize) -> bool {
+        let has_new = match &self.input {
+            Input::Named(_, columns) => columns.has_new(),
+            _ => false,
+        };
+        has_new || (count > known && !values.get(Slot::EXTRA).is_none())
+    }
+
+    /// Notes the columns that no table knows.
+    #[cold]
+    fn note_unknown(&self, values: &Values, count: usize, known: usize, events: &mut Events) {
+        if let Input::Named(_, columns) = &self.input {
+            for (name, slot) in columns.new_columns() {
+                if !values.get(slot).is_none() {
+                    events.note_unknown(name);
+                }
+            }
+        }
+        if !values.get(Slot::EXTRA).is_none() {
+            for column in known..count {
+                events.note_unknown(&format!("column {}", column + 1));
+            }
+        }
+    }
+
+    fn map_json(&self, members: &Members, record: &[u8], events: &mut Events) -> Result<Fate, Reject> {
+        let values = &mut *self.values.borrow_mut();
+        let decoded = &mut *self.decoded.borrow_mut();
+        members.read(record, values, decoded)?;
+        (self.table.parts)(&decoded.bytes, values)?;
+        if let Some(filter) = &self.filter
+            && !filter.keeps(&self.program, &decoded.bytes, values)?
+        {
+            return Ok(Fate::Dropped);
+        }
+        for (name, _) in &decoded.unknown {
+            events.note_unknown(name);
+        }
+        if self.style != Style::Flat {
+            decoded.gather_unknown(values);
+        }
+        events.push_written(|out| {
+            self.program.write(&decoded.bytes, true, values, out)?;
+            if self.style == Style::Flat && !decoded.unknown.is_empty() {
+                decoded.append_unknown(&self.program, out.bytes());
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A line that has too few columns, unless it is that by which a load balancer tests its permission to write.
+#[cold]
+fn too_few(table: &Table, line: &[u8], count: usize) -> Result<Fate, Reject> {
+    if recognise::is_test_line(line) {
+        return Ok(Fate::Dropped);
+    }
+    let (what, min) = (table.what, table.min_columns);
+    Err(Reject::from(format!("expected {what} line of at least {min} columns, found {count}")))
 }
 
 elbow_guest::export!(Aws);

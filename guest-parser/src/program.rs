@@ -1,91 +1,83 @@
-//! Fields and style, compiled into the steps that write an event.
+//! A table and the settings, compiled into the steps that write an event.
 //!
-//! A format describes its output as a table of [`Output`]s. [`Program::compile`] picks the names of the style, gathers
-//! what ends up in the same nested object, and prepares every name as JSON. For each record, [`Program::write`] only
-//! walks the steps. This is below the SDK's writer for speed; what it keeps of the writer's promise is tested against
-//! `serde_json` for arbitrary lines.
+//! [`Program::compile`] takes the names of the style, applies `add`, `rename` and `drop`, gathers what ends up in the same
+//! nested object, and prepares every name as JSON. For each record, [`Program::write`] only walks the steps: a setting that
+//! is not used costs nothing.
 
-use elbow_guest::{Field, JsonType, Reject, json, scan};
+use elbow_guest::scan::Span;
+use elbow_guest::{Buffer, Field, Reject, json};
 
-use crate::settings::{Settings, Style};
-use crate::values::{Slot, Values};
-
-/// A field of the output: where its value comes from, and its name in each style.
-pub struct Output {
-    /// Where the value comes from.
-    pub source: Source,
-    /// Its name in the style `flat`; empty if it has none.
-    pub flat: &'static str,
-    /// Its names in the style `ecs`, with dots.
-    pub ecs: &'static [&'static str],
-    /// What it means, with its unit.
-    pub meaning: &'static str,
-}
-
-/// A row of a format's table.
-pub const fn field(source: Source, flat: &'static str, ecs: &'static [&'static str], meaning: &'static str) -> Output {
-    Output { source, flat, ecs, meaning }
-}
-
-/// Where a value comes from, and what it becomes.
-#[derive(Clone)]
-pub enum Source {
-    /// Text, its escapes decoded.
-    Text(Slot),
-    /// Text exactly as it is in the line.
-    Raw(Slot),
-    /// A number, with the digits of the line.
-    Number(Slot),
-    /// A time; `Z` is added where the line has no zone.
-    Time(Slot),
-    /// Seconds in the line, whole milliseconds in the event, rounded half up.
-    Milliseconds(Slot),
-    /// `true`, if there is a value.
-    Flag(Slot),
-    /// Texts, parted by this byte.
-    Texts(Slot, u8),
-    /// Numbers, parted by this byte.
-    Numbers(Slot, u8),
-    /// The columns that no table knows yet, in order.
-    Columns(Slot),
-    /// The same for each event: a JSON value.
-    Constant(String),
-}
-
-use Source::{Columns, Constant, Flag, Milliseconds, Number, Numbers, Raw, Text, Texts, Time};
+use crate::redact::Redact;
+use crate::settings::Settings;
+use crate::styles::Named;
+use crate::table::{Encoding, Source, Table};
+use crate::values::{Slot, Values, find};
+use crate::write;
 
 /// The steps that write an event, and what they promise.
 pub struct Program {
+    /// What is written as it is: names, constants. With some bytes behind the last, so that it can be put fast.
+    names: Vec<u8>,
     steps: Vec<Step>,
     promises: Vec<Field>,
+    columns: &'static [&'static str],
+    separator: u8,
+    encoding: Encoding,
+    redact: Option<Redact>,
 }
 
-/// Names are prepared as JSON, up to and with the colon.
+/// A name is prepared as JSON, with the comma before it and the colon behind, and before a text with its quote.
+#[derive(Debug)]
 enum Step {
-    Open(Box<[u8]>),
+    /// An object begins.
+    Open(Span),
     Close,
-    Write(Box<[u8]>, Source),
+    Text(Span, Slot, Encoding),
+    Number(Span, Slot),
+    Seconds(Span, Slot),
+    Time(Span, Slot),
+    /// The same, but it may be missing.
+    OptionalTime(Span, Slot),
+    /// A list of texts, or of numbers, parted by a byte. Behind the name stands the bracket that opens it.
+    List(Span, Slot, u8, Item),
+    /// A name with its value.
+    Constant(Span),
+    Other(Span, Source),
+}
+
+/// What a list has.
+#[derive(Clone, Copy, Debug)]
+enum Item {
+    Text,
+    Number,
 }
 
 /// How deep an event can be nested.
 const MAX_DEPTH: usize = 8;
 
+/// How many bytes stand behind the last name.
+const PADDING: usize = 16;
+
 impl Program {
-    /// The program for a format's fields under these settings.
-    pub fn compile(fields: &[Output], settings: &Settings) -> Self {
-        let named = match settings.style {
-            Style::Flat => flat(fields, settings),
-            Style::Ecs => ecs(fields, settings),
-            Style::ElbProcessor => elb_processor(settings),
-        };
-        let promises = named.iter().map(Named::promise).collect();
+    /// The program that writes these fields of a format.
+    pub fn compile(table: &Table, settings: &Settings, fields: Vec<Named>) -> Self {
+        let promises = fields.iter().map(Named::promise).collect();
         let mut tree = Vec::new();
-        for field in named {
+        for field in fields {
             insert(&mut tree, &field.path, field.source);
         }
-        let mut steps = Vec::new();
-        flatten(tree, &mut steps, 1);
-        Self { steps, promises }
+        let mut program = Self {
+            names: Vec::new(),
+            steps: Vec::new(),
+            promises,
+            columns: table.columns,
+            separator: table.syntax.separator,
+            encoding: table.encoding,
+            redact: Redact::new(&settings.redact_query),
+        };
+        program.flatten(tree, 1);
+        program.names.extend_from_slice(&[0; PADDING]);
+        program
     }
 
     /// The fields that events may carry.
@@ -93,219 +85,409 @@ impl Program {
         self.promises.clone()
     }
 
-    /// Writes one event. An error names the value that is not what its column must hold.
-    pub fn write(&self, values: &Values<'_>, out: &mut Vec<u8>) -> Result<(), Reject> {
-        let mut opened = [0; MAX_DEPTH];
+    /// The names of the fields.
+    pub fn has(&self, name: &str) -> bool {
+        self.promises.iter().any(|promise| promise.name == name)
+    }
+
+    /// Writes one event. `is_special` says whether a text may need to be decoded or escaped. An error names the value that is not what its column must hold.
+    #[inline(always)]
+    pub fn write(&self, batch: &[u8], is_special: bool, values: &Values, out: &mut Buffer) -> Result<(), Reject> {
+        // Where an object's name begins, and where its members do.
+        let mut opened = [(0, 0); MAX_DEPTH];
         let mut depth = 0;
-        out.push(b'{');
+        let begin = out.len();
         for step in &self.steps {
             match step {
+                Step::Text(name, slot, encoding) => {
+                    let value = values.get(*slot);
+                    if !value.is_none() {
+                        if is_special {
+                            self.write_special(out, *name, value.of(batch), *encoding);
+                        } else {
+                            out.put_both(&self.names, *name, batch, value, b'"');
+                        }
+                    }
+                }
+                Step::Number(name, slot) => {
+                    let value = values.get(*slot);
+                    if !value.is_none() {
+                        out.put(&self.names, *name);
+                        if !write::number(out, batch, value) {
+                            return Err(self.mistake(*slot, *name, "a number"));
+                        }
+                    }
+                }
+                Step::Seconds(name, slot) => {
+                    let value = values.get(*slot);
+                    if !value.is_none() && value.of(batch) != b"-1" {
+                        out.put(&self.names, *name);
+                        if !write::number(out, batch, value) {
+                            return Err(self.mistake(*slot, *name, "a number of seconds"));
+                        }
+                    }
+                }
+                Step::Time(name, slot) => {
+                    let value = values.get(*slot);
+                    if value.is_none() || !write::is_timestamp(batch, value) {
+                        return Err(self.mistake(*slot, *name, "a time, as `2026-10-05T08:15:30.120450Z`"));
+                    }
+                    out.put(&self.names, *name);
+                    put_time(out, batch, value);
+                }
+                Step::OptionalTime(name, slot) => {
+                    let value = values.get(*slot);
+                    if !value.is_none() {
+                        if !write::is_timestamp(batch, value) {
+                            return Err(self.mistake(*slot, *name, "a time, as `2026-10-05T08:15:30.120450Z`"));
+                        }
+                        out.put(&self.names, *name);
+                        put_time(out, batch, value);
+                    }
+                }
+                Step::List(name, slot, by, item) => {
+                    let value = values.get(*slot);
+                    if !value.is_none() {
+                        self.write_list(out, batch, value, *name, *by, *item, is_special);
+                    }
+                }
+                Step::Constant(both) => out.put(&self.names, *both),
                 Step::Open(name) => {
-                    opened[depth] = out.len();
+                    let before = out.len();
+                    out.put(&self.names, *name);
+                    opened[depth] = (before, out.len());
                     depth += 1;
-                    write_name(out, name);
-                    out.push(b'{');
                 }
                 Step::Close => {
                     depth -= 1;
-                    match out.last() {
-                        Some(b'{') => out.truncate(opened[depth]),
-                        _ => out.push(b'}'),
+                    let (before, members) = opened[depth];
+                    match out.len() == members {
+                        true => out.truncate(before),
+                        false => close(out, members),
                     }
                 }
-                Step::Write(name, source) => write_value(out, name, source, values)?,
+                Step::Other(name, source) => self.write_other(batch, values, out, *name, source)?,
             }
         }
-        out.push(b'}');
+        match out.len() == begin {
+            true => out.bytes().extend_from_slice(b"{}"),
+            false => close(out, begin),
+        }
         Ok(())
     }
-}
 
-#[inline]
-fn write_name(out: &mut Vec<u8>, name: &[u8]) {
-    if out.last() != Some(&b'{') {
-        out.push(b',');
+    /// A list. Most have one item.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "a step of `write`, apart for the eye")]
+    fn write_list(
+        &self,
+        out: &mut Buffer,
+        batch: &[u8],
+        value: Span,
+        name: Span,
+        by: u8,
+        item: Item,
+        is_special: bool,
+    ) {
+        let is_one = value.len > 0 && find(batch, value.start as usize, value.end(), by).is_none();
+        if is_special || !is_one {
+            out.put(&self.names, name);
+            return match item {
+                Item::Text => write::texts(out, value.of(batch), by, self.encoding),
+                Item::Number => write::numbers(out, value.of(batch), by),
+            };
+        }
+        match item {
+            Item::Text => {
+                out.put(&self.names, name);
+                out.push(b'"');
+                out.put(batch, value);
+                out.push(b'"');
+            }
+            Item::Number => {
+                out.put(&self.names, name);
+                if !write::number(out, batch, value) {
+                    json::string(out.bytes(), value.of(batch));
+                }
+            }
+        }
+        out.push(b']');
     }
-    out.extend_from_slice(name);
-}
 
-#[inline]
-fn write_value(out: &mut Vec<u8>, name: &[u8], source: &Source, values: &Values<'_>) -> Result<(), Reject> {
-    let slot = match source {
-        Constant(json) => {
-            write_name(out, name);
-            out.extend_from_slice(json.as_bytes());
+    /// A text that may have to be decoded, and escaped for JSON.
+    #[inline(never)]
+    fn write_special(&self, out: &mut Buffer, name: Span, text: &[u8], encoding: Encoding) {
+        out.put(&self.names, name);
+        json::escaped(out.bytes(), &write::decode(text, encoding));
+        out.push(b'"');
+    }
+
+    /// Writes a value with its name, or nothing where there is none.
+    #[inline(never)]
+    fn write_other(
+        &self,
+        batch: &[u8],
+        values: &Values,
+        out: &mut Buffer,
+        name: Span,
+        source: &Source,
+    ) -> Result<(), Reject> {
+        let before = out.len();
+        out.put(&self.names, name);
+        let named = out.len();
+        self.write_value(batch, values, out, name, source)?;
+        if out.len() == named {
+            out.truncate(before);
+        }
+        Ok(())
+    }
+
+    /// Writes a value, or nothing where there is none.
+    fn write_value(
+        &self,
+        batch: &[u8],
+        values: &Values,
+        out: &mut Buffer,
+        name: Span,
+        source: &Source,
+    ) -> Result<(), Reject> {
+        if let Source::CloudFrontTime(slots) = source {
+            let [date, time, seconds, milliseconds] = slots.map(|slot| values.get(slot).of(batch));
+            let time = write::cloudfront_time(date, time, seconds, milliseconds);
+            let time =
+                time.ok_or_else(|| self.mistake(slots[0], name, "a date and a time, as `2026-10-05` and `08:15:30`"))?;
+            json::string(out.bytes(), time.as_bytes());
             return Ok(());
         }
-        Text(slot)
-        | Raw(slot)
-        | Number(slot)
-        | Time(slot)
-        | Milliseconds(slot)
-        | Flag(slot)
-        | Texts(slot, _)
-        | Numbers(slot, _)
-        | Columns(slot) => *slot,
-    };
-    let Some(value) = values.get(slot) else {
-        return Ok(());
-    };
-    write_name(out, name);
-    match source {
-        Text(_) => write_text(out, value),
-        Raw(_) => json::string(out, value),
-        Number(_) => out.extend_from_slice(json::as_number(value).ok_or_else(|| no_number(name))?),
-        Time(_) => {
-            out.push(b'"');
-            out.extend_from_slice(value);
-            out.extend_from_slice(if value.ends_with(b"Z") { b"\"" } else { b"Z\"" });
+        let slot = source.slot().unwrap_or(Slot::LINE);
+        let span = values.get(slot);
+        let expected = |what: &str| self.mistake(slot, name, what);
+        if span.is_none() {
+            return match source {
+                Source::EpochSeconds(_) | Source::EpochMilliseconds(_) | Source::OptionalTime(_) => Ok(()),
+                Source::Time(_) | Source::BracketTime(..) => Err(expected("a time")),
+                _ => Ok(()),
+            };
         }
-        Milliseconds(_) => {
-            let milliseconds = milliseconds(value).ok_or_else(|| no_number(name))?;
-            out.extend_from_slice(milliseconds.to_string().as_bytes());
+        let text = span.of(batch);
+        let part = |slot: Slot| values.get(slot).of(batch);
+        let quoted = |out: &mut Buffer, text: &[u8]| json::string(out.bytes(), text);
+        match source {
+            Source::Text(_) => quoted(out, &write::decode(text, self.encoding)),
+            Source::Digits(_) => match !text.is_empty() && text.iter().all(u8::is_ascii_digit) {
+                true => quoted(out, text),
+                false => return Err(expected("a status, as `200`, or `-`")),
+            },
+            Source::TextIn(_, encoding) => quoted(out, &write::decode(text, *encoding)),
+            Source::Url(slot) => {
+                let decoded = write::decode(text, self.encoding);
+                match &self.redact {
+                    Some(redact) => quoted(out, &redact.apply(&decoded, *slot == Slot::QUERY)),
+                    None => quoted(out, &decoded),
+                }
+            }
+            Source::Raw(_) => match &self.redact {
+                Some(redact) => quoted(out, &redact.apply(text, false)),
+                None => quoted(out, text),
+            },
+            Source::Number(_) | Source::Seconds(_) => {
+                if matches!(source, Source::Seconds(_)) && text == b"-1" {
+                    return Ok(());
+                }
+                if !write::number(out, batch, span) {
+                    return Err(expected("a number"));
+                }
+            }
+            Source::Time(_) | Source::OptionalTime(_) => {
+                if !write::is_timestamp(batch, span) {
+                    return Err(expected("a time, as `2026-10-05T08:15:30.120450Z`"));
+                }
+                out.push(b'"');
+                put_time(out, batch, span);
+            }
+            Source::BracketTime(_, zone) => {
+                let time = write::bracket_time(text, part(*zone));
+                quoted(out, time.ok_or_else(|| expected("a time, as `[05/Oct/2026:08:15:30 +0000]`"))?.as_bytes());
+            }
+            Source::EpochSeconds(_) => {
+                quoted(out, write::epoch_time(text, false).ok_or_else(|| expected("seconds since 1970"))?.as_bytes());
+            }
+            Source::EpochMilliseconds(_) => {
+                quoted(
+                    out,
+                    write::epoch_time(text, true).ok_or_else(|| expected("milliseconds since 1970"))?.as_bytes(),
+                );
+            }
+            Source::Nanoseconds(_, places) => {
+                if text != b"-1" {
+                    let count = write::scaled(text, *places).ok_or_else(|| expected("a duration"))?;
+                    out.bytes().extend_from_slice(count.to_string().as_bytes());
+                }
+            }
+            Source::Milliseconds(_) => {
+                if text != b"-1" {
+                    let count = write::milliseconds(text).ok_or_else(|| expected("a number of seconds"))?;
+                    out.bytes().extend_from_slice(count.to_string().as_bytes());
+                }
+            }
+            Source::Flag(_) => out.bytes().extend_from_slice(b"true"),
+            Source::Texts(_, by) => {
+                out.push(b'[');
+                write::texts(out, text, *by, self.encoding);
+            }
+            Source::Numbers(_, by) => {
+                out.push(b'[');
+                write::numbers(out, text, *by);
+            }
+            Source::Parted(_, by, encoding) => {
+                out.push(b'[');
+                write::parted(out, text, by, *encoding);
+            }
+            Source::Forwarded(_) => {
+                out.push(b'[');
+                write::forwarded(out, text);
+            }
+            Source::Key(_, path) => quoted(out, &write::s3_key(text, part(*path))),
+            Source::Transport(_) => {
+                let name: &[u8] = match text {
+                    b"1" => b"icmp",
+                    b"6" => b"tcp",
+                    b"17" => b"udp",
+                    b"58" => b"ipv6-icmp",
+                    _ => return Ok(()),
+                };
+                quoted(out, name);
+            }
+            Source::HttpVersion(_) => {
+                if let Some(version) = text.strip_prefix(b"HTTP/") {
+                    quoted(out, version);
+                }
+            }
+            Source::Json(..) | Source::Members(_) => out.bytes().extend_from_slice(text),
+            Source::JsonText(_) => quoted(out, text),
+            Source::Present(slot, one, other) => {
+                quoted(out, if values.get(*slot).is_none() { other } else { one }.as_bytes());
+            }
+            Source::CloudFrontTime(_) => {}
+            Source::Columns(_) => {
+                out.push(b'[');
+                write::columns(out, text, self.separator);
+            }
+            Source::TlsName(_) => {
+                if text.len() > 4 && text[..4].eq_ignore_ascii_case(b"TLSv") {
+                    quoted(out, b"tls");
+                }
+            }
+            Source::TlsVersion(_) => match text {
+                [b'T' | b't', b'L' | b'l', b'S' | b's', b'v' | b'V', version @ ..] if !version.is_empty() => {
+                    match version {
+                        // NLB writes `tlsv13`.
+                        [major @ b'1', minor @ b'0'..=b'9'] => quoted(out, &[*major, b'.', *minor]),
+                        _ => quoted(out, version),
+                    }
+                }
+                _ => {}
+            },
+            Source::HttpOutcome(_) => match text {
+                [b'1'..=b'3', _, _] => quoted(out, b"success"),
+                _ => quoted(out, b"failure"),
+            },
+            Source::ListenerProtocol(one, other) => {
+                let is_tcp = values.get(*one).is_none() && values.get(*other).is_none();
+                quoted(out, if is_tcp { b"tcp" } else { b"http" });
+            }
+            Source::Choice(_, is, one, other) => {
+                quoted(out, if text == is.as_bytes() { one } else { other }.as_bytes());
+            }
+            Source::Address(_) => {
+                let address = std::str::from_utf8(text).ok().filter(|text| text.parse::<std::net::IpAddr>().is_ok());
+                if let Some(address) = address {
+                    quoted(out, address.as_bytes());
+                }
+            }
+            Source::Constant(json) => out.bytes().extend_from_slice(json.as_bytes()),
         }
-        Flag(_) => out.extend_from_slice(b"true"),
-        Texts(_, by) => write_list(out, value.split(|b| b == by), write_text),
-        Numbers(_, by) => write_list(out, value.split(|b| b == by), |out, item| match json::as_number(item) {
-            Some(digits) => out.extend_from_slice(digits),
-            None => write_text(out, item),
-        }),
-        Columns(_) => write_list(out, scan::Fields::new(value), write_text),
-        Constant(_) => unreachable!("written above"),
+        Ok(())
     }
-    Ok(())
+
+    /// The value of a source as JSON, for a condition; nothing where there is none.
+    pub fn value(&self, batch: &[u8], values: &Values, source: &Source) -> Result<Vec<u8>, Reject> {
+        let mut out = Buffer::default();
+        self.write_value(batch, values, &mut out, Span::NONE, source)?;
+        Ok(out.into_bytes())
+    }
+
+    #[cold]
+    fn mistake(&self, slot: Slot, name: Span, expected: &str) -> Reject {
+        match self.columns.get(usize::from(slot.0)) {
+            Some(column) => Reject::from(format!("column {}, {column}: expected {expected}", slot.0 + 1)),
+            None => {
+                let name = String::from_utf8_lossy(name.of(&self.names)).into_owned();
+                Reject::from(format!("{}: expected {expected}", name.trim_matches([',', '"', ':'])))
+            }
+        }
+    }
+
+    fn flatten(&mut self, tree: Vec<Node>, depth: usize) {
+        assert!(depth < MAX_DEPTH, "a table of fields nests deeper than an event may");
+        for node in tree {
+            match node {
+                Node::Branch(name, children) => {
+                    let name = self.prepare(&name, "");
+                    self.steps.push(Step::Open(name));
+                    self.flatten(children, depth + 1);
+                    self.steps.push(Step::Close);
+                }
+                Node::Leaf(name, source) => {
+                    let step = self.step(&name, source);
+                    self.steps.push(step);
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, name: &str, source: Source) -> Step {
+        match source {
+            Source::Text(slot) => Step::Text(self.prepare(name, "\""), slot, self.encoding),
+            Source::TextIn(slot, encoding) => Step::Text(self.prepare(name, "\""), slot, encoding),
+            Source::Url(slot) if self.redact.is_none() => Step::Text(self.prepare(name, "\""), slot, self.encoding),
+            Source::Number(slot) => Step::Number(self.prepare(name, ""), slot),
+            Source::Seconds(slot) => Step::Seconds(self.prepare(name, ""), slot),
+            Source::Time(slot) => Step::Time(self.prepare(name, "\""), slot),
+            Source::OptionalTime(slot) => Step::OptionalTime(self.prepare(name, "\""), slot),
+            Source::Texts(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Text),
+            Source::Numbers(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Number),
+            Source::Constant(json) => Step::Constant(self.prepare(name, &json)),
+            other => Step::Other(self.prepare(name, ""), other),
+        }
+    }
+
+    /// A comma, the name, a colon, and what follows it.
+    fn prepare(&mut self, name: &str, behind: &str) -> Span {
+        let start = self.names.len();
+        self.names.push(b',');
+        json::string(&mut self.names, name.as_bytes());
+        self.names.push(b':');
+        self.names.extend_from_slice(behind.as_bytes());
+        Span::between(start, self.names.len())
+    }
 }
 
-#[inline]
-fn write_text(out: &mut Vec<u8>, value: &[u8]) {
-    let plain = json::plain_prefix(value);
+/// Closes an object whose members begin here. The comma before the first of them is where the brace belongs.
+#[inline(always)]
+fn close(out: &mut Buffer, members: usize) {
+    out.set(members, b'{');
+    out.push(b'}');
+}
+
+/// A time and its closing quote; `Z` is added where it has no zone.
+#[inline(always)]
+fn put_time(out: &mut Buffer, batch: &[u8], span: Span) {
+    out.put(batch, span);
+    if out.last() != Some(b'Z') {
+        out.push(b'Z');
+    }
     out.push(b'"');
-    out.extend_from_slice(&value[..plain]);
-    if plain < value.len() {
-        json::escaped(out, &scan::unescape(&value[plain..]));
-    }
-    out.push(b'"');
-}
-
-fn write_list<'a>(out: &mut Vec<u8>, items: impl Iterator<Item = &'a [u8]>, write: impl Fn(&mut Vec<u8>, &'a [u8])) {
-    out.push(b'[');
-    for (index, item) in items.filter(|item| !item.is_empty()).enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write(out, item);
-    }
-    out.push(b']');
-}
-
-#[cold]
-fn no_number(name: &[u8]) -> Reject {
-    let name = String::from_utf8_lossy(name);
-    Reject::from(format!("{}: expected a number", name.trim_matches(['"', ':'])))
-}
-
-/// Seconds with any number of decimals as whole milliseconds, rounded half up.
-fn milliseconds(seconds: &[u8]) -> Option<u64> {
-    let digits = json::as_number(seconds)?;
-    let (whole, fraction) = match memchr::memchr(b'.', digits) {
-        Some(point) => (&digits[..point], &digits[point + 1..]),
-        None => (digits, &b""[..]),
-    };
-    let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<u64>().ok();
-    let place = |index: usize| fraction.get(index).map_or(Some(0), |d| number(&[*d]));
-    let thousandths = place(0)? * 100 + place(1)? * 10 + place(2)?;
-    let rounded_up = u64::from(place(3)? >= 5);
-    number(whole)?.checked_mul(1000)?.checked_add(thousandths + rounded_up)
-}
-
-/// A field with the name that a style gives it.
-struct Named {
-    path: String,
-    source: Source,
-    meaning: String,
-}
-
-impl Named {
-    fn new(path: impl Into<String>, source: Source, meaning: impl Into<String>) -> Self {
-        Self { path: path.into(), source, meaning: meaning.into() }
-    }
-
-    fn promise(&self) -> Field {
-        let json_type = match &self.source {
-            Text(_) | Raw(_) | Time(_) => JsonType::Text,
-            Number(_) | Milliseconds(_) => JsonType::Number,
-            Flag(_) => JsonType::Boolean,
-            Texts(..) | Numbers(..) | Columns(_) => JsonType::Array,
-            Constant(json) if json.starts_with('[') => JsonType::Array,
-            Constant(_) => JsonType::Text,
-        };
-        Field::new(&self.path, json_type, &self.meaning)
-    }
-}
-
-const MESSAGE: &str = "the line as it was";
-
-fn flat(fields: &[Output], settings: &Settings) -> Vec<Named> {
-    let mut named: Vec<Named> =
-        fields.iter().filter(|f| !f.flat.is_empty()).map(|f| Named::new(f.flat, f.source.clone(), f.meaning)).collect();
-    if settings.keep_message {
-        named.push(Named::new("message", Raw(Slot::Line), MESSAGE));
-    }
-    named
-}
-
-fn ecs(fields: &[Output], settings: &Settings) -> Vec<Named> {
-    let constant = |path: &str, json: &str, meaning: &str| Named::new(path, Constant(json.into()), meaning);
-    let mut named: Vec<Named> =
-        fields.iter().flat_map(|f| f.ecs.iter().map(|path| Named::new(*path, f.source.clone(), f.meaning))).collect();
-    named.push(constant("event.kind", "\"event\"", "always `event`"));
-    named.push(constant("event.category", "[\"web\"]", "always `web`"));
-    named.push(constant("cloud.provider", "\"aws\"", "always `aws`"));
-    named.push(constant("ecs.version", "\"8.11.0\"", "the version of ECS that the names are from"));
-    if settings.keep_message {
-        named.push(Named::new("event.original", Raw(Slot::Line), MESSAGE));
-    }
-    named
-}
-
-/// The original ELB logs processor knew one set of names, whatever the load balancer.
-fn elb_processor(settings: &Settings) -> Vec<Named> {
-    let mut named = vec![
-        Named::new("@timestamp", Time(Slot::Time), "when the line was logged"),
-        Named::new("LoadBalancerName", Text(Slot::Elb), "name of the load balancer"),
-        Named::new("PublicIpAndPort", Text(Slot::Client), "client's address and port"),
-        Named::new("InternalIpAndPort", Text(Slot::Target), "backend's address and port"),
-        Named::new("Status", Text(Slot::ElbStatus), "status that the load balancer answered"),
-        Named::new("BackendStatus", Text(Slot::TargetStatus), "status that the backend answered"),
-        Named::new("BytesUploadedFromClient", Number(Slot::ReceivedBytes), "bytes"),
-        Named::new("BytesDownloadedByClient", Number(Slot::SentBytes), "bytes"),
-    ];
-    for (name, setting, default) in [
-        ("Component", &settings.component, None),
-        ("SourceModuleName", &settings.source_module_name, Some("ELB")),
-        ("Environment", &settings.environment, None),
-        ("Application", &settings.application, None),
-        ("type", &settings.event_type, Some("logs")),
-    ] {
-        if let Some(value) = setting.as_deref().or(default) {
-            let mut json = Vec::new();
-            json::string(&mut json, value.as_bytes());
-            let json = String::from_utf8_lossy(&json).into_owned();
-            named.push(Named::new(name, Constant(json), "from the settings"));
-        }
-    }
-    named.extend([
-        Named::new("UserAgent", Text(Slot::UserAgent), "user agent, without quotes"),
-        Named::new("message", Raw(Slot::Line), MESSAGE),
-        Named::new("Verb", Text(Slot::Method), "HTTP method"),
-        Named::new("Path", Text(Slot::UrlPath), "path of the URL"),
-        Named::new("Source.S3.Bucket", Raw(Slot::Bucket), "bucket of the log object"),
-        Named::new("Source.S3.Key", Raw(Slot::Key), "key of the log object"),
-        Named::new("TimeToForwardRequest", Milliseconds(Slot::RequestTime), "ms"),
-        Named::new("TimeTaken", Milliseconds(Slot::TargetTime), "ms"),
-        Named::new("TimeToForwardResponse", Milliseconds(Slot::ResponseTime), "ms"),
-    ]);
-    named
 }
 
 enum Node {
@@ -314,63 +496,18 @@ enum Node {
 }
 
 /// Puts a field into the tree. Fields of one object come together, where the first of them stands.
-fn insert(tree: &mut Vec<Node>, path: &str, source: Source) {
-    let Some((parent, rest)) = path.split_once('.') else {
-        return tree.push(Node::Leaf(path.into(), source));
-    };
+fn insert(tree: &mut Vec<Node>, path: &[String], source: Source) {
+    let [parent, rest @ ..] = path else { return };
+    if rest.is_empty() {
+        return tree.push(Node::Leaf(parent.clone(), source));
+    }
     for node in tree.iter_mut() {
         match node {
-            Node::Branch(name, children) if name == parent => {
-                return insert(children, rest, source);
-            }
+            Node::Branch(name, children) if name == parent => return insert(children, rest, source),
             _ => {}
         }
     }
     let mut children = Vec::new();
     insert(&mut children, rest, source);
-    tree.push(Node::Branch(parent.into(), children));
-}
-
-fn flatten(tree: Vec<Node>, steps: &mut Vec<Step>, depth: usize) {
-    assert!(depth < MAX_DEPTH, "a table of fields nests deeper than an event may");
-    for node in tree {
-        match node {
-            Node::Leaf(name, source) => steps.push(Step::Write(prepared(&name), source)),
-            Node::Branch(name, children) => {
-                steps.push(Step::Open(prepared(&name)));
-                flatten(children, steps, depth + 1);
-                steps.push(Step::Close);
-            }
-        }
-    }
-}
-
-fn prepared(name: &str) -> Box<[u8]> {
-    let mut json = Vec::new();
-    json::string(&mut json, name.as_bytes());
-    json.push(b':');
-    json.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seconds_become_whole_milliseconds_rounded_half_up() {
-        for (seconds, expected) in [
-            ("0", Some(0)),
-            ("0.000051", Some(0)),
-            ("0.0005", Some(1)),
-            ("0.0004999", Some(0)),
-            ("1.0015", Some(1002)),
-            ("12.3", Some(12300)),
-            ("x", None),
-            ("-1", None),
-            ("1e3", None),
-            ("99999999999999999999", None),
-        ] {
-            assert_eq!(milliseconds(seconds.as_bytes()), expected, "{seconds}");
-        }
-    }
+    tree.push(Node::Branch(parent.clone(), children));
 }

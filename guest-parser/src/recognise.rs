@@ -4,8 +4,14 @@
 //! not do. Any other key (a copy, a local file, standard input) leaves the first line to decide.
 
 use elbow_guest::scan::Fields;
+use elbow_guest::{Framing, Header, Object, Plan};
 
-use crate::values::is_timestamp;
+use crate::formats::{
+    alb, alb_connection, alb_health_check, classic_elb, cloudfront, cloudtrail, nlb, s3_access, s3_access_json,
+    test_file, vpc_flow, waf,
+};
+use crate::table::{self, Table};
+use crate::write::is_whole_timestamp as is_timestamp;
 
 /// The formats that this mapping reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,29 +20,89 @@ pub enum Kind {
     ClassicElb,
     /// Access log of an Application Load Balancer.
     Alb,
+    /// Connection log of an Application Load Balancer.
+    AlbConnection,
+    /// Health check log of an Application Load Balancer.
+    AlbHealthCheck,
+    /// Access log of a Network Load Balancer.
+    Nlb,
+    /// Standard log of CloudFront.
+    CloudFront,
+    /// Server access log of S3.
+    S3Access,
+    /// Flow log of a VPC.
+    VpcFlow,
+    /// Log of a web ACL.
+    Waf,
+    /// Events of CloudTrail.
+    CloudTrail,
     /// The object by which a load balancer tests its permission to write.
     TestFile,
 }
 
-/// What the format `elb-test-file` is, for people.
-pub const TEST_FILE_SUMMARY: &str =
-    "ELBAccessLogTestFile, by which a load balancer tests its permission to write; its lines are dropped";
-
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::ClassicElb,
+        Self::Alb,
+        Self::AlbConnection,
+        Self::AlbHealthCheck,
+        Self::Nlb,
+        Self::CloudFront,
+        Self::S3Access,
+        Self::VpcFlow,
+        Self::Waf,
+        Self::CloudTrail,
+        Self::TestFile,
+    ];
+
     /// The name in the contract.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::ClassicElb => "classic-elb",
-            Kind::Alb => "alb",
-            Kind::TestFile => "elb-test-file",
+            Self::ClassicElb => "classic-elb",
+            Self::Alb => "alb",
+            Self::AlbConnection => "alb-connection",
+            Self::AlbHealthCheck => "alb-health-check",
+            Self::Nlb => "nlb",
+            Self::CloudFront => "cloudfront",
+            Self::S3Access => "s3-access",
+            Self::VpcFlow => "vpc-flow",
+            Self::Waf => "waf",
+            Self::CloudTrail => "cloudtrail",
+            Self::TestFile => "elb-test-file",
+        }
+    }
+
+    /// The format with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Its columns and fields.
+    pub fn table(self) -> &'static Table {
+        match self {
+            Self::ClassicElb => &classic_elb::TABLE,
+            Self::Alb => &alb::TABLE,
+            Self::AlbConnection => &alb_connection::TABLE,
+            Self::AlbHealthCheck => &alb_health_check::TABLE,
+            Self::Nlb => &nlb::TABLE,
+            Self::CloudFront => &cloudfront::TABLE,
+            Self::S3Access => &s3_access::TABLE,
+            Self::VpcFlow => &vpc_flow::TABLE,
+            Self::Waf => &waf::TABLE,
+            Self::CloudTrail => &cloudtrail::TABLE,
+            Self::TestFile => &test_file::TABLE,
         }
     }
 }
 
 /// The format of the object with this key and these first bytes. An error names what was found instead.
 pub fn recognise(key: &str, head: &[u8]) -> Result<Kind, String> {
-    if let Some(by_key) = by_key(key) {
-        return by_key;
+    if head.starts_with(b"PAR1") {
+        return Err("it is a Parquet file, which this mapping does not read: have the logs delivered as text".into());
+    }
+    if let Some(kind) = by_key(key) {
+        return Ok(kind);
     }
     let Some(line) =
         head.split(|b| *b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).find(|line| !line.is_empty())
@@ -45,44 +111,221 @@ pub fn recognise(key: &str, head: &[u8]) -> Result<Kind, String> {
         return Ok(Kind::ClassicElb);
     };
     by_line(line).ok_or_else(|| {
-        "neither the key nor the first line is that of a log that this mapping reads; \
-         if the object is one, set `format` to \"classic-elb\" or \"alb\""
-            .into()
+        let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        format!(
+            "neither the key nor the first line is that of a log that this mapping reads; \
+             if the object is one, set `format` to one of {}",
+            names.join(", ")
+        )
     })
 }
 
-/// `{account}_elasticloadbalancing_{region}_…` says the kind in what follows: `app.` and `net.` with two more dots, or
-/// the bare name of a Classic Load Balancer, which itself has no dot. Prefixes mark the logs that are not access logs.
-fn by_key(key: &str) -> Option<Result<Kind, String>> {
+/// Keys as AWS writes them. `{account}_elasticloadbalancing_{region}_…` says the kind in what follows: `app.` and `net.` with
+/// two more dots, or the bare name of a Classic Load Balancer, which itself has no dot. Prefixes mark the logs that are not
+/// access logs; AWS's pages have `conn_log.`, its objects `conn_log_`.
+fn by_key(key: &str) -> Option<Kind> {
     let file = key.rsplit('/').next().unwrap_or(key);
     if file.starts_with("ELB") && file.ends_with("LogTestFile") {
-        return Some(Ok(Kind::TestFile));
+        return Some(Kind::TestFile);
     }
-    let (account, rest) = file.split_once("_elasticloadbalancing_")?;
-    let (_region, name) = rest.split_once('_')?;
-    let unsupported = if account.starts_with("conn_log") {
-        "ALB connection log"
-    } else if account.starts_with("health_check_log") {
-        "ALB health check log"
-    } else if name.starts_with("net.") {
-        "NLB access log"
-    } else if name.starts_with("app.") {
-        return Some(Ok(Kind::Alb));
-    } else {
-        return Some(Ok(Kind::ClassicElb));
+    if let Some((account, rest)) = file.split_once("_elasticloadbalancing_") {
+        let (_region, name) = rest.split_once('_')?;
+        return Some(if account.starts_with("conn_log") {
+            Kind::AlbConnection
+        } else if account.starts_with("health_check_log") {
+            Kind::AlbHealthCheck
+        } else if name.starts_with("net.") {
+            Kind::Nlb
+        } else if name.starts_with("app.") {
+            Kind::Alb
+        } else {
+            Kind::ClassicElb
+        });
+    }
+    for (infix, kind) in [("_vpcflowlogs_", Kind::VpcFlow), ("_waflogs_", Kind::Waf), ("_CloudTrail", Kind::CloudTrail)]
+    {
+        if is_after_account(file, infix) {
+            return Some(kind);
+        }
+    }
+    if file.starts_with("aws-waf-logs-") {
+        return Some(Kind::Waf);
+    }
+    if is_cloudfront(file) {
+        return Some(Kind::CloudFront);
+    }
+    is_s3_access(file).then_some(Kind::S3Access)
+}
+
+/// JSON, by the names of members that only one format has. The record may be cut off.
+fn by_members(json: &[u8]) -> Option<Kind> {
+    let has = |name: &str| memchr::memmem::find(json, format!("\"{name}\"").as_bytes()).is_some();
+    let marks: [(&[&str], Kind); 9] = [
+        (&["webaclId"], Kind::Waf),
+        (&["Records", "eventVersion"], Kind::CloudTrail),
+        (&["digestStartTime"], Kind::CloudTrail),
+        (&["x-edge-location"], Kind::CloudFront),
+        (&["target_group_id"], Kind::AlbHealthCheck),
+        (&["listener_port"], Kind::AlbConnection),
+        (&["tls_handshake_time"], Kind::Nlb),
+        (&["schema_version_id"], Kind::S3Access),
+        (&["elb", "client:port"], Kind::Alb),
+    ];
+    let of_cloudtrail = has("Records") || has("eventVersion") && has("eventTime");
+    let found = marks.into_iter().find(|(names, kind)| match kind {
+        Kind::CloudTrail if names.len() == 2 => of_cloudtrail,
+        Kind::Alb => has("elb") && (has("client:port") || has("request")),
+        _ => names.iter().all(|name| has(name)),
+    });
+    found.map(|(_, kind)| kind)
+}
+
+/// The line of the object by which a load balancer tests its permission to write.
+pub fn is_test_line(line: &[u8]) -> bool {
+    line.starts_with(b"Enable ") && line.windows(3).any(|word| word == b"ELB")
+}
+
+/// What an object's records are like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// Lines of columns.
+    #[default]
+    Lines,
+    /// JSON objects.
+    Json,
+    /// Nothing that becomes an event.
+    Nothing,
+}
+
+/// How an object is read.
+#[derive(Default)]
+pub struct Found {
+    /// What its records are like.
+    pub shape: Shape,
+    /// Its table, if it is not that of its format.
+    pub table: Option<&'static Table>,
+    /// What parts its columns, if it is not what parts those of its format.
+    pub separator: Option<u8>,
+}
+
+/// How an object of a format is read, by its first bytes.
+pub fn shape(kind: Kind, object: &Object) -> Found {
+    let head = object.head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&object.head);
+    let is_json = matches!(head.trim_ascii_start(), [b'{' | b'[', ..]);
+    let found = |shape| Found { shape, ..Found::default() };
+    match kind {
+        Kind::TestFile => found(Shape::Nothing),
+        Kind::CloudTrail if is_digest(object) => found(Shape::Nothing),
+        Kind::Waf | Kind::CloudTrail => found(Shape::Json),
+        Kind::S3Access if is_json => Found { table: Some(&s3_access_json::TABLE), ..found(Shape::Json) },
+        _ if is_json => found(Shape::Json),
+        // W3C with a format that has spaces otherwise.
+        _ if head.starts_with(b"#") => {
+            let record = head.split(|byte| *byte == b'\n').find(|line| !line.starts_with(b"#") && !line.is_empty());
+            let separator = record.map(|record| if record.contains(&b'\t') { b'\t' } else { b' ' });
+            Found { separator, ..found(Shape::Lines) }
+        }
+        _ => found(Shape::Lines),
+    }
+}
+
+/// A digest of CloudTrail: one signed object, without records.
+fn is_digest(object: &Object) -> bool {
+    let has = |name: &[u8]| memchr::memmem::find(&object.head, name).is_some();
+    object.key.contains("CloudTrail-Digest") || (has(b"\"digestStartTime\"") && !has(b"\"Records\""))
+}
+
+/// How an object of a format is cut into records.
+pub fn plan(kind: Kind, object: &Object, has_configured_columns: bool) -> Plan {
+    let head = object.head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&object.head);
+    let (framing, header) = match (shape(kind, object).shape, kind) {
+        (Shape::Json, Kind::CloudTrail) => match head.trim_ascii_start() {
+            [b'[', ..] => (Framing::JsonArray(String::new()), Header::None),
+            _ if memchr::memmem::find(head, b"\"Records\"").is_some() || head.is_empty() => {
+                (Framing::JsonArray("Records".into()), Header::None)
+            }
+            _ => (Framing::JsonValues, Header::None),
+        },
+        (Shape::Json, _) => (Framing::JsonValues, Header::None),
+        (Shape::Nothing, Kind::CloudTrail) => (Framing::JsonValues, Header::None),
+        (Shape::Nothing, _) => (Framing::Lines, Header::None),
+        (Shape::Lines, _) if head.starts_with(b"#") => (Framing::Lines, Header::Prefix("#".into())),
+        (Shape::Lines, _) => match kind.table().header {
+            table::Header::FirstLine if !has_configured_columns => (Framing::Lines, Header::FirstLine),
+            _ => (Framing::Lines, Header::None),
+        },
     };
-    Some(Err(format!("by its key this is an {unsupported}, which this mapping does not read")))
+    Plan { format: kind.name().into(), framing, header }
+}
+
+/// `{account}{infix}...`
+fn is_after_account(file: &str, infix: &str) -> bool {
+    file.split_once(infix)
+        .is_some_and(|(account, _)| account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// `E0EXAMPLE00000.2026-10-05-08.a1b2c3d4.gz`
+fn is_cloudfront(file: &str) -> bool {
+    let mut parts = file.split('.');
+    let (Some(distribution), Some(hour), Some(_unique)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let is_distribution = distribution.len() >= 10
+        && distribution.starts_with('E')
+        && distribution.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    is_distribution && has_shape(hour, "0000-00-00-00")
+}
+
+/// `2026-10-05-08-20-11-0123456789ABCDEF`, perhaps behind a prefix without a slash.
+fn is_s3_access(file: &str) -> bool {
+    let Some(at) = file.len().checked_sub("0000-00-00-00-00-00-0123456789ABCDEF".len()) else { return false };
+    let Some((time, unique)) = file.get(at..).and_then(|end| end.split_at_checked(20)) else { return false };
+    has_shape(time, "0000-00-00-00-00-00-") && unique.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b))
+}
+
+/// Whether a text is this, with any digits in place of its zeros.
+fn has_shape(text: &str, shape: &str) -> bool {
+    text.len() == shape.len()
+        && text.bytes().zip(shape.bytes()).all(|(b, s)| if s == b'0' { b.is_ascii_digit() } else { b == s })
 }
 
 fn by_line(line: &[u8]) -> Option<Kind> {
     let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
-    let mut fields = Fields::new(line);
-    let (first, second, third) = (fields.next()?, fields.next()?, fields.next()?);
-    let is_endpoint = |field: &[u8]| field.contains(&b':');
-    if is_timestamp(first) && is_endpoint(third) {
+    if line.starts_with(b"#Version:") || line.starts_with(b"#Fields:") {
+        return Some(Kind::CloudFront);
+    }
+    if is_test_line(line) {
+        return Some(Kind::TestFile);
+    }
+    if matches!(line.trim_ascii_start(), [b'{' | b'[', ..]) {
+        return by_members(line);
+    }
+    let fields: Vec<&[u8]> = Fields::new(line).take(5).collect();
+    let [first, second, third, ..] = fields[..] else { return None };
+    let is_number = |field: &[u8]| !field.is_empty() && field.iter().all(u8::is_ascii_digit);
+    let names = vpc_flow::TABLE.columns;
+    // Most, not all: AWS adds columns.
+    let known = Fields::new(line).filter(|field| names.iter().any(|name| name.as_bytes() == *field)).count();
+    if known * 2 > Fields::new(line).count() {
+        return Some(Kind::VpcFlow);
+    }
+    if is_timestamp(first) && third.contains(&b':') {
         return Some(Kind::ClassicElb);
     }
-    (is_timestamp(second) && third.starts_with(b"app/")).then_some(Kind::Alb)
+    if is_timestamp(first) && is_number(third) && fields.get(3).is_some_and(|port| is_number(port)) {
+        return Some(Kind::AlbConnection);
+    }
+    if first == b"tls" && matches!(second, b"1.0" | b"2.0") {
+        return Some(Kind::Nlb);
+    }
+    if first.len() == 64 && first.iter().all(u8::is_ascii_hexdigit) && third.starts_with(b"[") {
+        return Some(Kind::S3Access);
+    }
+    if is_timestamp(second) && third.starts_with(b"app/") {
+        return Some(Kind::Alb);
+    }
+    let is_check = fields.len() == 5 && matches!(Fields::new(line).nth(5), Some(b"PASS" | b"FAIL"));
+    (is_timestamp(second) && is_check).then_some(Kind::AlbHealthCheck)
 }
 
 #[cfg(test)]
@@ -106,14 +349,24 @@ mod tests {
     }
 
     #[test]
-    fn a_log_of_another_kind_is_named() {
-        for (file, kind) in [
-            ("conn_log_111122223333_elasticloadbalancing_us-east-1_app.a.0123456789abcdef_x.log.gz", "connection"),
-            ("health_check_log_111122223333_elasticloadbalancing_us-east-1_app.a.0_x.log.gz", "health check"),
-            ("111122223333_elasticloadbalancing_us-east-1_net.a.0123456789abcdef_x.log.gz", "NLB"),
+    fn keys_of_every_format_are_known() {
+        for (key, kind) in [
+            (
+                "conn_log_111122223333_elasticloadbalancing_us-east-1_app.a.0123456789abcdef_x.log.gz",
+                Kind::AlbConnection,
+            ),
+            (
+                "conn_log.111122223333_elasticloadbalancing_us-east-1_app.a.0123456789abcdef_x.log.gz",
+                Kind::AlbConnection,
+            ),
+            ("health_check_log_111122223333_elasticloadbalancing_us-east-1_app.a.0_x.log.gz", Kind::AlbHealthCheck),
+            ("111122223333_elasticloadbalancing_us-east-1_net.a.0123456789abcdef_20261005T0820Z_1a.log.gz", Kind::Nlb),
+            ("111122223333_vpcflowlogs_us-east-1_fl-00000000000000001_20261005T0815Z_a1b2c3d4.log.gz", Kind::VpcFlow),
+            ("E0EXAMPLE00000.2026-10-05-08.a1b2c3d4.gz", Kind::CloudFront),
+            ("2026-10-05-08-20-11-0123456789ABCDEF", Kind::S3Access),
+            ("s3logs2026-10-05-08-20-11-0123456789ABCDEF", Kind::S3Access),
         ] {
-            let error = of_key(file).unwrap_err();
-            assert!(error.contains(kind), "{error}");
+            assert_eq!(of_key(key), Ok(kind), "{key}");
         }
     }
 
@@ -121,11 +374,14 @@ mod tests {
     fn without_such_a_key_the_first_line_decides() {
         let classic = b"\r\n2026-10-05T08:15:30.120450Z demo-clb 192.0.2.10:51000 - ";
         let alb = b"\xEF\xBB\xBFh2 2026-10-05T08:15:30.120450Z app/demo-alb/0123 192.0.2.10:51000 ";
-        let health = b"http 2026-10-05T08:15:30.120450Z 0.003 192.0.2.10:80 tg/0 PASS";
+        let health = b"http 2026-10-05T08:15:30.120450Z 0.003 192.0.2.10:80 tg/0 PASS 200 -";
         assert_eq!(recognise("x.log", classic), Ok(Kind::ClassicElb));
         assert_eq!(recognise("-", alb), Ok(Kind::Alb));
-        assert!(recognise("-", health).unwrap_err().contains("set `format`"));
-        assert!(recognise("-", b"\0\xFF\n").is_err());
+        assert_eq!(recognise("-", health), Ok(Kind::AlbHealthCheck));
+        assert_eq!(recognise("-", b"#Version: 1.0\n#Fields: date time\n"), Ok(Kind::CloudFront));
+        assert_eq!(recognise("-", b"version srcaddr dstaddr new-column\n"), Ok(Kind::VpcFlow));
+        assert!(recognise("-", b"\0\xFF\n").unwrap_err().contains("set `format`"));
+        assert!(recognise("-", b"PAR1\x15\x04").unwrap_err().contains("Parquet"));
         assert!(recognise("empty", b"").is_ok());
     }
 }

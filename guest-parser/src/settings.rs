@@ -1,8 +1,16 @@
 //! The settings of the mapping `aws`, in `elbow.toml` below `[mappings.NAME.settings]`.
+//!
+//! What they name are the fields of the output, in the style that is set. With `format = "auto"` a name must be one of at
+//! least one format.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::recognise::Kind;
+use crate::styles::Named;
+use crate::table::Source;
 
 /// What a user can set. Each may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -11,10 +19,26 @@ pub struct Settings {
     /// The format of all objects. Left out, or `"auto"`, each object is recognised by its key, else by its first line.
     #[serde(deserialize_with = "auto_or_kind")]
     pub format: Option<Kind>,
+    /// The names of the columns, in their order, of files that should name them, but have no header.
+    pub columns: Vec<String>,
     /// The names of the output.
     pub style: Style,
+    /// Fields that each event has beside those of its line, with their values.
+    pub add: Map<String, Value>,
+    /// New names of fields, by their old ones.
+    pub rename: BTreeMap<String, String>,
+    /// Fields that are left out; the name of an object leaves out all that is in it.
+    pub drop: Vec<String>,
     /// Keeps the raw line: as `message`, in the style `ecs` as `event.original`. `elb-processor` always keeps it.
     pub keep_message: bool,
+    /// Names of query parameters whose values are replaced by `REDACTED`, wherever the URL stands, the raw line included.
+    pub redact_query: Vec<String>,
+    /// Conditions, as `elb_status_code >= 500`, that must all hold: other records are dropped, and counted.
+    pub only: Vec<String>,
+    /// Conditions none of which may hold: records for which one does are dropped, and counted.
+    pub except: Vec<String>,
+    /// Keeps one record in so many, by a hash of the record, so that the same one is kept in every replay.
+    pub sample: Option<u64>,
     /// `elb-processor` only: the values of `Application`, `Environment` and `Component`; left out if not set.
     pub application: Option<String>,
     /// See `application`.
@@ -41,17 +65,218 @@ pub enum Style {
     ElbProcessor,
 }
 
-fn auto_or_kind<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Kind>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "kebab-case")]
-    enum Choice {
-        Auto,
-        ClassicElb,
-        Alb,
+impl Settings {
+    /// Drops, renames and adds fields. An error names the setting.
+    pub fn apply(&self, mut fields: Vec<Named>) -> Result<Vec<Named>, String> {
+        let names: Vec<String> = fields.iter().map(Named::name).collect();
+        let is_within = |name: &str, object: &str| name.strip_prefix(object).is_some_and(|rest| rest.starts_with('.'));
+        let mut index = 0;
+        fields.retain(|_| {
+            let name = &names[index];
+            index += 1;
+            !self.drop.iter().any(|dropped| dropped == name || is_within(name, dropped))
+        });
+        for field in &mut fields {
+            if let Some(new) = self.rename.get(&field.name()) {
+                field.path = self.path(new);
+            }
+        }
+        for (name, value) in &self.add {
+            if value.is_null() {
+                return Err(format!("add.{name}: null is no value; leave it out"));
+            }
+            let source = Source::Constant(value.to_string().into());
+            fields.push(Named { path: self.path(name), source, meaning: "from the settings".into() });
+        }
+        let names: Vec<String> = fields.iter().map(Named::name).collect();
+        for (index, name) in names.iter().enumerate() {
+            if name.is_empty() || name.split('.').any(str::is_empty) && self.style == Style::Ecs {
+                return Err(format!("rename, add: `{name}` is no name of a field"));
+            }
+            let is_taken =
+                |other: &String| other == name || (self.nests() && (is_within(name, other) || is_within(other, name)));
+            if let Some(other) = names[..index].iter().find(|other| is_taken(other)) {
+                return Err(format!(
+                    "rename, add: there is a field `{other}` already, so there can be no `{name}`; drop or rename it"
+                ));
+            }
+        }
+        Ok(fields)
     }
-    Ok(match Choice::deserialize(input)? {
-        Choice::Auto => None,
-        Choice::ClassicElb => Some(Kind::ClassicElb),
-        Choice::Alb => Some(Kind::Alb),
+
+    /// Whether a dot in a name nests.
+    fn nests(&self) -> bool {
+        self.style != Style::Flat
+    }
+
+    fn path(&self, name: &str) -> Vec<String> {
+        match self.nests() {
+            true => name.split('.').map(str::to_owned).collect(),
+            false => vec![name.to_owned()],
+        }
+    }
+
+    /// The names in `rename` and `drop` that none of these fields has.
+    pub fn unknown_names(&self, fields: &[String]) -> Option<String> {
+        let is_known = |name: &str| {
+            let object = format!("{name}.");
+            fields.iter().any(|field| field == name || field.starts_with(&object))
+        };
+        let dropped = self.drop.iter().map(|name| ("drop", name));
+        let renamed = self.rename.keys().map(|name| ("rename", name));
+        let (setting, name) = dropped.chain(renamed).find(|(_, name)| !is_known(name))?;
+        Some(format!("{setting}: no format has a field `{name}`{}", like(name, fields)))
+    }
+}
+
+/// `, do you mean ...`, if there is a field with a name like this.
+pub fn like(name: &str, fields: &[String]) -> String {
+    let end = |field: &str| field.rsplit('.').next().unwrap_or(field).to_owned();
+    let plain = |field: &str| field.to_ascii_lowercase().replace(['-', '_'], "");
+    let found = fields.iter().find(|field| plain(&end(field)) == plain(&end(name)));
+    found.map(|field| format!("; there is `{field}`")).unwrap_or_default()
+}
+
+fn auto_or_kind<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Kind>, D::Error> {
+    let name = String::deserialize(input)?;
+    if name == "auto" {
+        return Ok(None);
+    }
+    Kind::named(&name).map(Some).ok_or_else(|| {
+        let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        serde::de::Error::custom(format!("unknown format `{name}`, expected `auto` or one of {}", names.join(", ")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use elbow_guest::{Mapping, Outcome, map_batch};
+    use serde_json::{Value, json};
+
+    use crate::Aws;
+
+    const LINES: &str = "\
+2026-10-05T08:15:30.120450Z shop 192.0.2.10:51000 198.51.100.20:80 0.000051 0.002310 0.000044 200 200 0 42 \"GET http://h:80/a?token=1&b=2 HTTP/1.1\" \"demo/1.0\" - -
+2026-10-05T08:15:31.120450Z shop 192.0.2.10:51000 - -1 -1 -1 503 0 0 0 \"GET http://h:80/b HTTP/1.1\" \"ELB-HealthChecker/2.0\" - -
+";
+
+    fn configured(settings: Value) -> Result<Aws, String> {
+        let mut settings = settings;
+        settings["format"] = "classic-elb".into();
+        Aws::configure(serde_json::from_value(settings).map_err(|error| error.to_string())?)
+    }
+
+    fn mapped(settings: Value) -> Outcome {
+        let mut aws = configured(settings).unwrap();
+        let object = elbow_guest::Object {
+            id: "-".into(),
+            bucket: None,
+            key: "-".into(),
+            size: None,
+            etag: None,
+            last_modified: None,
+            captures: vec![],
+            head: LINES.into(),
+        };
+        aws.begin(&object).unwrap();
+        map_batch(&aws, LINES.as_bytes())
+    }
+
+    fn events(settings: Value) -> Vec<Value> {
+        let outcome = mapped(settings);
+        let text = String::from_utf8(outcome.events).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[track_caller]
+    fn expect_mistake(settings: Value, what: &str) {
+        let error = configured(settings).err().expect("it is a mistake");
+        assert!(error.contains(what), "{error}");
+    }
+
+    #[test]
+    fn fields_are_added_renamed_and_dropped() {
+        let flat = json!({
+            "style": "flat",
+            "add": { "team": "shop", "labels.tier": 1, "tags": ["a"] },
+            "rename": { "user_agent": "agent" },
+            "drop": ["elb", "url_port"],
+        });
+        let event = &events(flat)[0];
+        assert_eq!(event["team"], "shop");
+        assert_eq!(event["labels.tier"], 1);
+        assert_eq!(event["tags"], json!(["a"]));
+        assert_eq!(event["agent"], "demo/1.0");
+        for gone in ["elb", "url_port", "user_agent"] {
+            assert!(event.get(gone).is_none(), "{gone}");
+        }
+        let ecs =
+            json!({ "add": { "labels.tier": "web" }, "rename": { "source.ip": "client.ip" }, "drop": ["aws.elb"] });
+        let event = &events(ecs)[0];
+        assert_eq!(event["labels"]["tier"], "web");
+        assert_eq!(event["client"]["ip"], "192.0.2.10");
+        assert!(event.get("aws").is_none());
+        assert!(event["source"].get("ip").is_none());
+    }
+
+    #[test]
+    fn names_that_cannot_be_are_mistakes() {
+        let flat = |more: Value| {
+            let mut settings = json!({ "style": "flat" });
+            settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            settings
+        };
+        expect_mistake(
+            flat(json!({ "drop": ["userAgent"] })),
+            "drop: no format has a field `userAgent`; there is `user_agent`",
+        );
+        expect_mistake(flat(json!({ "rename": { "nothing": "x" } })), "rename: no format has a field `nothing`");
+        expect_mistake(flat(json!({ "add": { "elb": "x" } })), "there is a field `elb` already");
+        expect_mistake(flat(json!({ "rename": { "elb": "url" } })), "there is a field `url` already");
+        expect_mistake(flat(json!({ "add": { "x": null } })), "add.x: null is no value");
+        expect_mistake(json!({ "add": { "source": "x" } }), "there can be no `source");
+        expect_mistake(flat(json!({ "only": ["elb"] })), "`elb` is no condition");
+        expect_mistake(
+            flat(json!({ "except": ["nothing = 1"] })),
+            "except: `nothing = 1`: no format has a field `nothing`",
+        );
+        expect_mistake(flat(json!({ "sample": 0 })), "sample: expected a number from 1 up");
+        expect_mistake(json!({ "style": "esc" }), "unknown variant `esc`");
+    }
+
+    #[test]
+    fn conditions_decide_which_records_are_dropped() {
+        for (settings, kept) in [
+            (json!({ "only": ["elb_status_code >= 500"] }), vec!["/b"]),
+            (json!({ "only": ["http.response.status_code < 500"] }), vec!["/a"]),
+            (json!({ "except": ["user_agent ~ ELB-HealthChecker*"] }), vec!["/a"]),
+            (json!({ "only": ["backend_ip = 198.51.100.20", "elb_status_code = 200"] }), vec!["/a"]),
+            (json!({ "only": ["backend_ip != 198.51.100.20"] }), vec!["/b"]),
+            (json!({ "except": ["elb = shop"] }), vec![]),
+            (json!({ "only": ["@timestamp > 2026-10-05T08:15:31"] }), vec!["/b"]),
+        ] {
+            let outcome = mapped(settings.clone());
+            assert_eq!(outcome.dropped as usize, 2 - kept.len(), "{settings}");
+            let paths: Vec<Value> = events(settings).iter().map(|event| event["url"]["path"].clone()).collect();
+            assert_eq!(paths, kept);
+        }
+    }
+
+    #[test]
+    fn a_sample_keeps_the_same_records_each_time() {
+        let first = mapped(json!({ "sample": 2 }));
+        assert_eq!(first.events, mapped(json!({ "sample": 2 })).events);
+        assert_eq!(first.event_records.len() + first.dropped as usize, 2);
+        assert_eq!(mapped(json!({ "sample": 1 })).dropped, 0);
+    }
+
+    #[test]
+    fn parameters_are_redacted_wherever_the_url_stands() {
+        for style in ["flat", "ecs", "elb-processor"] {
+            let settings = json!({ "style": style, "redact_query": ["token"], "keep_message": true });
+            let text = events(settings)[0].to_string();
+            assert!(!text.contains("token=1"), "{text}");
+            assert!(text.contains("token=REDACTED"), "{text}");
+        }
+    }
 }

@@ -1,322 +1,358 @@
-//! What a line says, before it has names: slices of the line in numbered slots.
+//! What a line says, before it has names: parts of the batch in numbered slots.
 //!
-//! `-` and `"-"` are no value, and neither is `-1` in a time; an empty pair of quotes is a value. The rules that the
-//! formats share for addresses, request lines and times are here.
+//! Slot *n* is the line's column *n*, counted from 0 in the order of AWS's documentation; behind the columns come the parts
+//! that are found within them: the address and the port of `address:port`, the parts of a request line. Nothing is copied or
+//! converted here. `-` and `"-"` are no value; an empty pair of quotes is one.
 
 use elbow_guest::Reject;
-use elbow_guest::scan::Fields;
+use elbow_guest::scan::{Bytes16, Line, Span};
 
-/// Where a value has its place. A format uses those that it has.
+/// Where a value has its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-#[allow(missing_docs, reason = "each is described, with its unit, in the table of the format that fills it")]
-pub enum Slot {
-    Line,
-    Extra,
-    Bucket,
-    Key,
-    Type,
-    Time,
-    CreationTime,
-    Elb,
-    Client,
-    ClientIp,
-    ClientPort,
-    Target,
-    TargetIp,
-    TargetPort,
-    RequestTime,
-    TargetTime,
-    ResponseTime,
-    ElbStatus,
-    TargetStatus,
-    ReceivedBytes,
-    SentBytes,
-    /// The same as the bytes, on a listener that does not speak HTTP.
-    TcpReceivedBytes,
-    TcpSentBytes,
-    /// And on one that does.
-    HttpReceivedBytes,
-    HttpSentBytes,
-    Request,
-    Method,
-    Url,
-    UrlScheme,
-    UrlHost,
-    UrlPort,
-    UrlPath,
-    UrlQuery,
-    HttpVersion,
-    UserAgent,
-    Cipher,
-    TlsProtocol,
-    TlsName,
-    TlsVersion,
-    TargetGroup,
-    TraceId,
-    TraceRoot,
-    Domain,
-    CertArn,
-    Resumed,
-    RulePriority,
-    Actions,
-    RedirectUrl,
-    ErrorReason,
-    TargetList,
-    TargetStatusList,
-    Classification,
-    ClassificationReason,
-    ConnTraceId,
-    TransformedHost,
-    TransformedUri,
-    TransformStatus,
-    NodeIp,
-    ListenerProtocol,
-    Outcome,
+pub struct Slot(pub u8);
+
+/// How many slots there are: for the columns of the widest format, for those of a header that no table knows, and for parts.
+pub const SLOTS: usize = 128;
+
+/// Where the parts begin.
+const PARTS: u8 = 109;
+
+impl Slot {
+    /// The first slot that no column can have.
+    pub const FIRST_PART: usize = PARTS as usize;
+
+    /// A column, counted from 0.
+    pub const fn column(index: usize) -> Self {
+        assert!(index < PARTS as usize, "so many columns have no place");
+        Self(index as u8)
+    }
+
+    /// The line.
+    pub const LINE: Self = Self(PARTS);
+    /// What stands behind the last column that has a name.
+    pub const EXTRA: Self = Self(PARTS + 1);
+    /// The address in the first `address:port`, and its port.
+    pub const IP: [Self; 2] = [Self(PARTS + 2), Self(PARTS + 4)];
+    /// The port in an `address:port`.
+    pub const PORT: [Self; 2] = [Self(PARTS + 3), Self(PARTS + 5)];
+    /// HTTP method.
+    pub const METHOD: Self = Self(PARTS + 6);
+    /// URL, as the client sent it.
+    pub const URL: Self = Self(PARTS + 7);
+    /// Scheme of the URL.
+    pub const SCHEME: Self = Self(PARTS + 8);
+    /// Host of the URL, without brackets.
+    pub const HOST: Self = Self(PARTS + 9);
+    /// Port of the URL.
+    pub const URL_PORT: Self = Self(PARTS + 10);
+    /// Path of the URL.
+    pub const PATH: Self = Self(PARTS + 11);
+    /// Query of the URL, without the question mark.
+    pub const QUERY: Self = Self(PARTS + 12);
+    /// HTTP version, as `1.1`.
+    pub const VERSION: Self = Self(PARTS + 13);
+    /// Set where a line has fewer columns than its file's header.
+    pub const SHORT: Self = Self(PARTS + 14);
+    /// For what a format finds within its own columns.
+    pub const OWN: [Self; 4] = [Self(PARTS + 15), Self(PARTS + 16), Self(PARTS + 17), Self(PARTS + 18)];
 }
 
-/// How many slots there are.
-const SLOTS: usize = Slot::Outcome as usize + 1;
-
-/// The values of one line.
-pub struct Values<'a> {
-    slots: [Option<&'a [u8]>; SLOTS],
+/// The values of one line. Used for one line after the other.
+pub struct Values {
+    spans: [Span; SLOTS],
 }
 
-impl<'a> Values<'a> {
-    /// No values but the line itself.
-    pub fn new(line: &'a [u8]) -> Self {
-        let mut values = Self { slots: [None; SLOTS] };
-        values.set(Slot::Line, Some(line));
-        values
+impl Default for Values {
+    fn default() -> Self {
+        Self { spans: [Span::NONE; SLOTS] }
+    }
+}
+
+impl Values {
+    /// Takes the columns of a line, of which the format knows so many, and answers how many there are.
+    #[inline(always)]
+    pub fn take(&mut self, line: &Line<'_>, known: usize) -> usize {
+        let count = line.columns(&mut self.spans[..known]);
+        let batch = line.batch();
+        for span in &mut self.spans[..count.min(known)] {
+            if span.len == 1 && batch.get(span.start as usize) == Some(&b'-') {
+                *span = Span::NONE;
+            }
+        }
+        if count < known {
+            self.spans[count..known].fill(Span::NONE);
+        }
+        self.set(Slot::LINE, line.span());
+        count
+    }
+
+    /// Takes the columns of a line whose file has them in an order of its own: each goes to the slot that `order` says.
+    pub fn take_in_order(&mut self, line: &Line<'_>, order: &[Slot]) -> usize {
+        let mut found = [Span::NONE; SLOTS];
+        let count = line.columns(&mut found[..order.len().min(SLOTS)]);
+        self.spans[..Slot::FIRST_PART].fill(Span::NONE);
+        for (span, slot) in found[..count.min(order.len())].iter().zip(order) {
+            let is_null = span.len == 1 && line.batch().get(span.start as usize) == Some(&b'-');
+            self.set(*slot, if is_null { Span::NONE } else { *span });
+        }
+        self.set(Slot::LINE, line.span());
+        count
+    }
+
+    /// Forgets all values.
+    pub fn clear(&mut self) {
+        self.spans.fill(Span::NONE);
     }
 
     /// The value in a slot.
-    #[inline]
-    pub fn get(&self, slot: Slot) -> Option<&'a [u8]> {
-        self.slots[slot as usize]
+    #[inline(always)]
+    pub fn get(&self, slot: Slot) -> Span {
+        self.spans[usize::from(slot.0) % SLOTS]
     }
 
     /// Puts a value into a slot.
-    #[inline]
-    pub fn set(&mut self, slot: Slot, value: Option<&'a [u8]>) {
-        self.slots[slot as usize] = value;
+    #[inline(always)]
+    pub fn set(&mut self, slot: Slot, value: Span) {
+        self.spans[usize::from(slot.0) % SLOTS] = value;
     }
 
-    /// A column as it is: `-` is no value.
-    #[inline]
-    pub fn plain(&mut self, slot: Slot, column: &'a [u8]) {
-        self.set(slot, (column != b"-").then_some(column));
-    }
-
-    /// An HTTP status: `-` is no value.
-    #[inline]
-    pub fn status(&mut self, slot: Slot, column: &'a [u8]) -> Result<(), Reject> {
-        match column {
-            b"-" => Ok(()),
-            digits if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
-                self.set(slot, Some(column));
-                Ok(())
-            }
-            _ => Err(Reject::from("expected a status, as `200`, or `-`")),
+    /// `address:port`, parted at the last colon: an IPv6 address has no brackets around it. An error names the column.
+    #[inline(always)]
+    pub fn endpoint(&mut self, batch: &[u8], slot: Slot, part: usize, column: &str) -> Result<(), Reject> {
+        let whole = self.get(slot);
+        let (mut ip, mut port) = (Span::NONE, Span::NONE);
+        if !whole.is_none() {
+            let colon = rfind(batch, whole, b':').ok_or_else(|| {
+                Reject::from(format!("{column}: expected an address and a port, as `192.0.2.10:51000`"))
+            })?;
+            ip = Span::between(whole.start as usize, colon);
+            port = Span::between(colon + 1, whole.end());
         }
-    }
-
-    /// A duration in seconds: `-1` is no value.
-    #[inline]
-    pub fn seconds(&mut self, slot: Slot, column: &'a [u8]) {
-        self.set(slot, (column != b"-1" && column != b"-").then_some(column));
-    }
-
-    /// `address:port`, parted at the last colon: an IPv6 address has no brackets around it.
-    #[inline]
-    pub fn endpoint(&mut self, slots: [Slot; 3], column: &'a [u8]) -> Result<(), Reject> {
-        if column == b"-" {
-            return Ok(());
-        }
-        let [whole, ip, port] = slots;
-        let Some(colon) = memchr::memrchr(b':', column) else {
-            return Err(Reject::from("expected an address and a port, as `192.0.2.10:51000`"));
-        };
-        self.set(whole, Some(column));
-        self.set(ip, Some(&column[..colon]));
-        self.set(port, Some(&column[colon + 1..]));
-        Ok(())
-    }
-
-    /// A time: ISO 8601, in UTC.
-    #[inline]
-    pub fn time(&mut self, slot: Slot, column: &'a [u8]) -> Result<(), Reject> {
-        if !is_timestamp(column) {
-            return Err(Reject::from("expected a time, as `2026-10-05T08:15:30.120450Z`"));
-        }
-        self.set(slot, Some(column));
+        self.set(Slot::IP[part], ip);
+        self.set(Slot::PORT[part], port);
         Ok(())
     }
 
     /// A request line: `method url version`. The method ends at the first space, the version begins after the last if it
     /// is one, and what is between is the URL, raw spaces included. Each part may be `-`.
-    pub fn request(&mut self, column: &'a [u8]) {
-        let line = column.trim_ascii_end();
-        self.set(Slot::Request, (line != b"- - -" && line != b"-").then_some(column));
-        let Some((method, rest)) = split_at_byte(line, memchr::memchr(b' ', line)) else {
-            // One word is the most that a client may have sent before the load balancer gave up: not a method for sure.
-            return self.url(line);
-        };
-        self.plain(Slot::Method, method);
-        let (url, version) = match split_at_byte(rest, memchr::memrchr(b' ', rest)) {
-            Some((url, version)) if version.starts_with(b"HTTP/") => (url, Some(&version[b"HTTP/".len()..])),
-            // ALB writes `- http://host:80- -`: the missing path as a `-` that clings to the port.
-            Some((url, b"-")) => (url.strip_suffix(b"-").unwrap_or(url), None),
-            _ => (rest, None),
-        };
-        self.set(Slot::HttpVersion, version);
-        self.url(url);
-    }
-
-    fn url(&mut self, url: &'a [u8]) {
-        let url = url.trim_ascii_end();
-        if url.is_empty() || url == b"-" {
-            return;
-        }
-        self.set(Slot::Url, Some(url));
-        let after_authority = match memchr::memmem::find(url, b"://") {
-            // Not the `://` in a query, say.
-            Some(end) if url[..end].iter().all(u8::is_ascii_alphanumeric) => {
-                self.set(Slot::UrlScheme, Some(&url[..end]));
-                let rest = &url[end + b"://".len()..];
-                let authority_end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#'));
-                let (authority, rest) = rest.split_at(authority_end.unwrap_or(rest.len()));
-                self.authority(authority);
-                rest
+    #[inline(always)]
+    pub fn request(&mut self, batch: &[u8], slot: Slot) {
+        let whole = self.get(slot);
+        let (mut method, mut version, mut url) = (Span::NONE, Span::NONE, Span::NONE);
+        if !whole.is_none() {
+            let (start, end) = (whole.start as usize, trimmed(batch, whole));
+            match find(batch, start, end, b' ') {
+                // One word is the most that a client may have sent before the load balancer gave up: not a method for sure.
+                None => url = Span::between(start, end),
+                Some(space) => {
+                    method = Span::between(start, space);
+                    let rest = Span::between(space + 1, end);
+                    url = rest;
+                    if let Some(space) = rfind(batch, rest, b' ') {
+                        match &batch[space + 1..end] {
+                            [b'H', b'T', b'T', b'P', b'/', ..] => {
+                                version = Span::between(space + 1 + "HTTP/".len(), end);
+                                url = Span::between(rest.start as usize, space);
+                            }
+                            // ALB writes `- http://host:80- -`: the missing path as a `-` that clings to the port.
+                            b"-" => {
+                                let clings = space > rest.start as usize + 1 && batch[space - 1] == b'-';
+                                url = Span::between(rest.start as usize, space - usize::from(clings));
+                            }
+                            _ => {}
+                        }
+                    }
+                }
             }
-            _ if url[0] == b'/' => url,
-            // `CONNECT host:443`, `OPTIONS *`, or nonsense: the URL as a whole is all there is to say.
-            _ => return,
-        };
-        let (before_fragment, _) = cut_at(after_authority, b'#');
-        let (path, query) = cut_at(before_fragment, b'?');
-        self.set(Slot::UrlPath, (!path.is_empty()).then_some(path));
-        self.set(Slot::UrlQuery, query);
-    }
-
-    fn authority(&mut self, authority: &'a [u8]) {
-        let port_colon = memchr::memrchr(b':', authority)
-            .filter(|colon| !authority.ends_with(b"]") && *colon + 1 < authority.len())
-            .filter(|colon| authority[colon + 1..].iter().all(u8::is_ascii_digit));
-        let (host, port) = match split_at_byte(authority, port_colon) {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        };
-        let unbracketed = host.strip_prefix(b"[").and_then(|h| h.strip_suffix(b"]"));
-        let host = unbracketed.unwrap_or(host);
-        self.set(Slot::UrlHost, (!host.is_empty()).then_some(host));
-        self.set(Slot::UrlPort, port);
-    }
-
-    /// A TLS protocol such as `TLSv1.3`, and its name and version on their own.
-    pub fn tls_protocol(&mut self, column: &'a [u8]) {
-        self.plain(Slot::TlsProtocol, column);
-        if let Some(version) = column.strip_prefix(b"TLSv") {
-            self.set(Slot::TlsName, Some(b"tls"));
-            self.set(Slot::TlsVersion, Some(version));
         }
+        self.set(Slot::METHOD, without_dash(batch, method));
+        self.set(Slot::VERSION, without_dash(batch, version));
+        self.url(batch, url);
     }
 
-    /// `success` for a status below 400, `failure` from there on.
-    pub fn outcome(&mut self) {
-        let outcome = self.get(Slot::ElbStatus).map(|status| match status {
-            [b'1'..=b'3', _, _] => &b"success"[..],
-            _ => &b"failure"[..],
-        });
-        self.set(Slot::Outcome, outcome);
-    }
-}
-
-/// Hands the columns of a line to `parse`, each with its index in `names`, and answers what is behind the last that has a
-/// name. An error names the column. `what` is the format in words, for a line that has too few columns.
-#[inline]
-pub fn columns<'a>(
-    line: &'a [u8],
-    names: &[&str],
-    min: usize,
-    what: &str,
-    values: &mut Values<'a>,
-    parse: impl Fn(usize, &'a [u8], &mut Values<'a>) -> Result<(), Reject>,
-) -> Result<&'a [u8], Reject> {
-    let mut fields = Fields::new(line);
-    for (index, name) in names.iter().enumerate() {
-        let Some(column) = fields.next() else {
-            if index >= min {
-                break;
+    /// A URL, absolute or not, and its parts.
+    #[inline(always)]
+    pub fn url(&mut self, batch: &[u8], url: Span) {
+        let none = Span::NONE;
+        let (mut scheme, mut host, mut port, mut path, mut query) = (none, none, none, none, none);
+        let mut url = url;
+        if !url.is_none() {
+            url = without_dash(batch, Span::between(url.start as usize, trimmed(batch, url)));
+        }
+        if url.len == 0 {
+            url = none;
+        }
+        if !url.is_none() {
+            let (start, end) = (url.start as usize, url.end());
+            let mut rest = start;
+            let mut has_path = batch[start] == b'/';
+            if let Some(colon) = scheme_end(batch, start, end) {
+                scheme = Span::between(start, colon);
+                let authority = colon + "://".len();
+                rest = find_path(batch, authority, end);
+                (host, port) = parts_of_authority(batch, Span::between(authority, rest));
+                has_path = true;
             }
-            return Err(Reject::from(format!("expected {what} line of at least {min} columns, found {index}")));
+            // Otherwise `CONNECT host:443`, `OPTIONS *`, or nonsense: the URL as a whole is all there is to say.
+            if has_path {
+                let end = find(batch, rest, end, b'#').unwrap_or(end);
+                let mark = find(batch, rest, end, b'?');
+                path = Span::between(rest, mark.unwrap_or(end));
+                if path.len == 0 {
+                    path = none;
+                }
+                if let Some(mark) = mark {
+                    query = Span::between(mark + 1, end);
+                }
+            }
+        }
+        self.set(Slot::URL, url);
+        self.set(Slot::SCHEME, scheme);
+        self.set(Slot::HOST, host);
+        self.set(Slot::URL_PORT, port);
+        self.set(Slot::PATH, path);
+        self.set(Slot::QUERY, query);
+    }
+}
+
+/// The end of a part, less white space there.
+#[inline(always)]
+fn trimmed(batch: &[u8], span: Span) -> usize {
+    let mut end = span.end();
+    while end > span.start as usize && batch[end - 1].is_ascii_whitespace() {
+        end -= 1;
+    }
+    end
+}
+
+#[inline(always)]
+fn without_dash(batch: &[u8], span: Span) -> Span {
+    match span.len == 1 && batch[span.start as usize] == b'-' {
+        true => Span::NONE,
+        false => span,
+    }
+}
+
+/// Where the `://` of a URL begins, if it has a scheme. Not the `://` in a query, say.
+#[inline(always)]
+fn scheme_end(batch: &[u8], start: usize, end: usize) -> Option<usize> {
+    let colon = find(batch, start, end, b':')?;
+    let is_scheme = batch[colon..end].starts_with(b"://") && batch[start..colon].iter().all(u8::is_ascii_alphanumeric);
+    (is_scheme && colon > start).then_some(colon)
+}
+
+/// The host, without brackets, and the port.
+#[inline(always)]
+fn parts_of_authority(batch: &[u8], authority: Span) -> (Span, Span) {
+    let (start, end) = (authority.start as usize, authority.end());
+    let colon = rfind(batch, authority, b':')
+        .filter(|colon| colon + 1 < end && batch[colon + 1..end].iter().all(u8::is_ascii_digit));
+    let (host, port) = match colon {
+        Some(colon) => (Span::between(start, colon), Span::between(colon + 1, end)),
+        None => (authority, Span::NONE),
+    };
+    let host = match host.of(batch) {
+        [b'[', .., b']'] => Span { start: host.start + 1, len: host.len - 2 },
+        [] => Span::NONE,
+        _ => host,
+    };
+    (host, port)
+}
+
+/// The position of a byte from `start` up to before `end`, 16 bytes at a time.
+#[inline(always)]
+pub fn find(batch: &[u8], start: usize, end: usize, byte: u8) -> Option<usize> {
+    let mut at = start;
+    while at < end {
+        let Some(bytes) = batch[at..].first_chunk::<16>() else {
+            return batch[at..end].iter().position(|b| *b == byte).map(|position| at + position);
         };
-        parse(index, column, values)
-            .map_err(|Reject(reason)| Reject::from(format!("column {}, {name}: {reason}", index + 1)))?;
+        let found = Bytes16::load(bytes).equal(byte);
+        if found != 0 {
+            let position = at + found.trailing_zeros() as usize;
+            return (position < end).then_some(position);
+        }
+        at += 16;
     }
-    Ok(fields.rest())
+    None
 }
 
-/// `YYYY-MM-DDTHH:MM:SS` with any or no fraction, and `Z` or nothing after it.
-#[inline]
-pub fn is_timestamp(text: &[u8]) -> bool {
-    const SHAPE: &[u8; 19] = b"0000-00-00T00:00:00";
-    let Some((seconds, rest)) = text.split_first_chunk::<19>() else {
-        return false;
-    };
-    // Without a branch for each byte, which this would be for every line.
-    let mismatches = seconds.iter().zip(SHAPE).fold(0, |sum, (byte, shape)| {
-        sum | u8::from(if *shape == b'0' { !byte.is_ascii_digit() } else { byte != shape })
-    });
-    let fraction = rest.strip_suffix(b"Z").unwrap_or(rest);
-    let fraction_is_right = match fraction {
-        [] => true,
-        [b'.', digits @ ..] => !digits.is_empty() && digits.len() <= 9 && digits.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    mismatches == 0 && fraction_is_right
-}
-
-/// The parts before and after the byte at this position, if there is one.
-#[inline]
-fn split_at_byte(text: &[u8], position: Option<usize>) -> Option<(&[u8], &[u8])> {
-    position.map(|position| (&text[..position], &text[position + 1..]))
-}
-
-#[inline]
-fn cut_at(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
-    match split_at_byte(text, memchr::memchr(byte, text)) {
-        Some((before, after)) => (before, Some(after)),
-        None => (text, None),
+/// Where the path, the query or the fragment of a URL begins.
+#[inline(always)]
+fn find_path(batch: &[u8], start: usize, end: usize) -> usize {
+    let mut at = start;
+    while at < end {
+        let Some(bytes) = batch[at..].first_chunk::<16>() else {
+            let position = batch[at..end].iter().position(|b| matches!(b, b'/' | b'?' | b'#'));
+            return position.map_or(end, |position| at + position);
+        };
+        let bytes = Bytes16::load(bytes);
+        let found = bytes.equal(b'/') | bytes.equal(b'?') | bytes.equal(b'#');
+        if found != 0 {
+            return (at + found.trailing_zeros() as usize).min(end);
+        }
+        at += 16;
     }
+    end
+}
+
+/// The last position of a byte in a part, 16 bytes at a time.
+#[inline(always)]
+pub fn rfind(batch: &[u8], span: Span, byte: u8) -> Option<usize> {
+    let start = span.start as usize;
+    let mut end = span.end();
+    while end > start {
+        let Some(bytes) = batch[..end].last_chunk::<16>() else {
+            return batch[start..end].iter().rposition(|b| *b == byte).map(|position| start + position);
+        };
+        let found = Bytes16::load(bytes).equal(byte);
+        if found != 0 {
+            let position = end - 16 + (31 - found.leading_zeros() as usize);
+            return (position >= start).then_some(position);
+        }
+        end = end.saturating_sub(16);
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Method, URL, scheme, host, port, path, query, version.
-    fn request(line: &str) -> [Option<&str>; 8] {
-        let mut values = Values::new(b"");
-        values.request(line.as_bytes());
-        [
-            Slot::Method,
-            Slot::Url,
-            Slot::UrlScheme,
-            Slot::UrlHost,
-            Slot::UrlPort,
-            Slot::UrlPath,
-            Slot::UrlQuery,
-            Slot::HttpVersion,
-        ]
-        .map(|slot| values.get(slot).map(|v| std::str::from_utf8(v).unwrap()))
+    fn request(line: &str) -> [Option<String>; 8] {
+        // As a batch has it: more behind the line.
+        let batch = format!("{line}\n and more of it, some thirty bytes");
+        let mut values = Values::default();
+        values.set(Slot(0), Span::between(0, line.len()));
+        values.request(batch.as_bytes(), Slot(0));
+        [Slot::METHOD, Slot::URL, Slot::SCHEME, Slot::HOST, Slot::URL_PORT, Slot::PATH, Slot::QUERY, Slot::VERSION].map(
+            |slot| {
+                let span = values.get(slot);
+                (!span.is_none()).then(|| String::from_utf8(span.of(batch.as_bytes()).to_vec()).unwrap())
+            },
+        )
+    }
+
+    fn parts(all: [Option<&str>; 8]) -> [Option<String>; 8] {
+        all.map(|part| part.map(str::to_owned))
     }
 
     #[test]
     fn a_request_line_is_parted_from_both_ends() {
         let host = |url, path, query| {
-            [Some("GET"), Some(url), Some("http"), Some("www.example.com"), Some("80"), Some(path), query, Some("1.1")]
+            parts([
+                Some("GET"),
+                Some(url),
+                Some("http"),
+                Some("www.example.com"),
+                Some("80"),
+                Some(path),
+                query,
+                Some("1.1"),
+            ])
         };
         let url = "http://www.example.com:80/a b";
         assert_eq!(request(&format!("GET {url} HTTP/1.1")), host(url, "/a b", None));
@@ -328,21 +364,13 @@ mod tests {
 
     #[test]
     fn a_dash_is_no_part_of_a_request() {
-        assert_eq!(request("- - -"), [None; 8]);
-        assert_eq!(request("- - - "), [None; 8]);
-        assert_eq!(request("-"), [None; 8]);
+        for line in ["- - -", "- - - ", "-"] {
+            assert_eq!(request(line), parts([None; 8]), "{line}");
+        }
+        let url = Some("http://demo.example.com:80");
         assert_eq!(
             request("- http://demo.example.com:80- -"),
-            [
-                None,
-                Some("http://demo.example.com:80"),
-                Some("http"),
-                Some("demo.example.com"),
-                Some("80"),
-                None,
-                None,
-                None
-            ]
+            parts([None, url, Some("http"), Some("demo.example.com"), Some("80"), None, None, None])
         );
     }
 
@@ -350,41 +378,44 @@ mod tests {
     fn a_url_need_not_be_absolute() {
         assert_eq!(
             request("GET /a?b HTTP/2.0")[1..],
-            [Some("/a?b"), None, None, None, Some("/a"), Some("b"), Some("2.0")]
+            parts([None, Some("/a?b"), None, None, None, Some("/a"), Some("b"), Some("2.0")])[1..]
         );
-        assert_eq!(request("OPTIONS * HTTP/1.1")[1..], [Some("*"), None, None, None, None, None, Some("1.1")]);
+        assert_eq!(
+            request("OPTIONS * HTTP/1.1")[1..6],
+            parts([None, Some("*"), None, None, None, None, None, None])[1..6]
+        );
+        let v6 = |host, port| parts([None, None, None, Some(host), port, Some("/"), None, None]);
         assert_eq!(
             request("GET https://[::ffff:c000:20a]:443/ HTTP/1.1")[3..6],
-            [Some("::ffff:c000:20a"), Some("443"), Some("/")]
+            v6("::ffff:c000:20a", Some("443"))[3..6]
         );
-        assert_eq!(request("GET https://[2001:db8::1]/ HTTP/1.1")[3..6], [Some("2001:db8::1"), None, Some("/")]);
-    }
-
-    #[test]
-    fn a_timestamp_has_up_to_nine_digits_of_fraction() {
-        for text in
-            ["2026-10-05T08:15:30Z", "2026-10-05T08:15:30", "2026-10-05T08:15:30.1Z", "2026-10-05T08:15:30.123456789Z"]
-        {
-            assert!(is_timestamp(text.as_bytes()), "{text}");
-        }
-        for text in [
-            "",
-            "2026-10-05",
-            "2026-10-05 08:15:30Z",
-            "2026-10-05T08:15:30.Z",
-            "2026-10-05T08:15:30.1234567890Z",
-            "2026-10-05T08:15:30+01:00",
-        ] {
-            assert!(!is_timestamp(text.as_bytes()), "{text}");
-        }
+        assert_eq!(request("GET https://[2001:db8::1]/ HTTP/1.1")[3..6], v6("2001:db8::1", None)[3..6]);
     }
 
     #[test]
     fn an_endpoint_is_parted_at_the_last_colon() {
-        let mut values = Values::new(b"");
-        values.endpoint([Slot::Client, Slot::ClientIp, Slot::ClientPort], b"2001:db8::10:51000").unwrap();
-        assert_eq!(values.get(Slot::ClientIp), Some(&b"2001:db8::10"[..]));
-        assert_eq!(values.get(Slot::ClientPort), Some(&b"51000"[..]));
-        assert!(values.endpoint([Slot::Client, Slot::ClientIp, Slot::ClientPort], b"nowhere").is_err());
+        let mut values = Values::default();
+        let batch = b"2001:db8::10:51000 nowhere";
+        values.set(Slot(0), Span::between(0, 18));
+        values.endpoint(batch, Slot(0), 0, "").unwrap();
+        assert_eq!(values.get(Slot::IP[0]).of(batch), b"2001:db8::10");
+        assert_eq!(values.get(Slot::PORT[0]).of(batch), b"51000");
+        values.set(Slot(0), Span::between(19, 26));
+        assert!(values.endpoint(batch, Slot(0), 0, "").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_byte_is_found_where_a_plain_loop_finds_it(
+            batch in proptest::collection::vec(0_u8..20, 0..80), start in 0_usize..80, len in 0_usize..80,
+        ) {
+            let start = start.min(batch.len());
+            let end = (start + len).min(batch.len());
+            let part = &batch[start..end];
+            let first = part.iter().position(|byte| *byte == 7).map(|position| start + position);
+            let last = part.iter().rposition(|byte| *byte == 7).map(|position| start + position);
+            prop_assert_eq!(find(&batch, start, end, 7), first);
+            prop_assert_eq!(rfind(&batch, Span::between(start, end), 7), last);
+        }
     }
 }

@@ -12,6 +12,8 @@ use crate::rung::Rung;
 pub struct Bookmark {
     /// Records that begin before this byte of the object's text have their fate.
     pub offset: u64,
+    /// The SHA-256 of the mapping that it went through. Another may cut the object in other places.
+    pub mapping: String,
     /// The books.
     pub ledger: Ledger,
     /// Records that could not be mapped.

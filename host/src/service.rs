@@ -36,6 +36,7 @@ pub struct Metrics {
     registry: Registry,
     objects: Family<Label, Counter>,
     records: Family<Label, Counter>,
+    unknown: Family<[(&'static str, String); 2], Counter>,
     events: Family<Label, Counter>,
     dead_letters: Family<Label, Counter>,
     bytes: Family<Label, Counter>,
@@ -66,6 +67,7 @@ impl Metrics {
         let metrics = Self {
             objects: Family::default(),
             records: Family::default(),
+            unknown: Family::default(),
             events: Family::default(),
             dead_letters: Family::default(),
             bytes: Family::default(),
@@ -84,6 +86,11 @@ impl Metrics {
         registry.register("records", "Records, by their fate", metrics.records.clone());
         registry.register("events", "Events, by their fate", metrics.events.clone());
         registry.register("dead_letters", "Dead letters, by their fate", metrics.dead_letters.clone());
+        registry.register(
+            "unknown_fields",
+            "Records with something that the mapping does not know, as a column that was appended since",
+            metrics.unknown.clone(),
+        );
         registry.register_with_unit(
             "data",
             "Bytes fetched as stored, decoded, and sent as events",
@@ -185,6 +192,10 @@ impl Observer for Metrics {
             Status::Continued => "continued",
         };
         self.objects.get_or_create(&label("status", status)).inc();
+        for (field, records) in &report.unknown_fields {
+            let mapping = report.mapping.clone().unwrap_or_default();
+            self.unknown.get_or_create(&[("mapping", mapping), ("field", field.clone())]).inc_by(*records);
+        }
         let ledger = &report.part;
         for (family, name, counts) in [
             (

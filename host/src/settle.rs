@@ -3,6 +3,7 @@
 //! The summary is the truth and nothing else: what it says of an event is what the destination has proved, and an object
 //! that is not settled says why.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
@@ -72,6 +73,9 @@ pub struct ObjectReport {
     pub ledger: Ledger,
     /// Records that could not be mapped.
     pub parsing: Failures,
+    /// What the mapping did not know, as columns that were appended since, and in how many records.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unknown_fields: BTreeMap<String, u64>,
     /// From the beginning to the last confirmation.
     pub seconds: f64,
     /// Where that time went.
@@ -104,6 +108,7 @@ impl ObjectReport {
             balanced,
             ledger,
             parsing: Failures::default(),
+            unknown_fields: BTreeMap::new(),
             seconds: 0.0,
             stages: Stages::default(),
             bookmark: None,

@@ -1,21 +1,42 @@
 //! From a batch of records to its outcome: the loop that every mapping shares.
 
-use crate::component::bindings::elbow::mapping::types::Reject as RejectedRecord;
+use std::cell::RefCell;
+
+use crate::buffer::Buffer;
+use crate::component::bindings::elbow::mapping::types::{Reject as RejectedRecord, UnknownField};
 use crate::json;
 use crate::mapping::{Fate, Mapping, Outcome, Reject};
+use crate::scan::{Index, Lines};
 
 /// The events of a batch, as they are written.
 pub struct Events {
-    ndjson: Vec<u8>,
+    ndjson: Buffer,
     records: Vec<u32>,
     record: u32,
+    unknown: Vec<UnknownField>,
 }
 
+/// How many unknown names of a batch are told.
+const MAX_UNKNOWN: usize = 64;
+
 impl Events {
+    /// Notes that the current record has something that this mapping does not know, as a column that was appended since. The
+    /// host counts it, and warns once of each name.
+    pub fn note_unknown(&mut self, name: &str) {
+        let has_room = self.unknown.len() < MAX_UNKNOWN;
+        match self.unknown.iter_mut().find(|unknown| unknown.name == name) {
+            Some(unknown) => unknown.records += 1,
+            None if has_room => {
+                self.unknown.push(UnknownField { name: name.to_owned(), records: 1 });
+            }
+            None => {}
+        }
+    }
+
     /// Adds one event, which the closure fills. Each call is one event of the current record.
     #[inline]
     pub fn push(&mut self, fill: impl FnOnce(&mut json::Object<'_>)) -> Fate {
-        json::object(&mut self.ndjson, fill);
+        json::object(self.ndjson.bytes(), fill);
         self.ndjson.push(b'\n');
         self.records.push(self.record);
         Fate::Mapped
@@ -24,7 +45,7 @@ impl Events {
     /// Adds one event that the closure writes itself, without the writer's guarantee: exactly one JSON object, without
     /// a line break in it. For a mapping that has measured that it needs this.
     #[inline]
-    pub fn push_written(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Reject>) -> Result<Fate, Reject> {
+    pub fn push_written(&mut self, write: impl FnOnce(&mut Buffer) -> Result<(), Reject>) -> Result<Fate, Reject> {
         write(&mut self.ndjson)?;
         self.ndjson.push(b'\n');
         self.records.push(self.record);
@@ -41,40 +62,73 @@ impl Events {
     }
 }
 
+/// A batch on its way.
+struct Batch {
+    events: Events,
+    rejects: Vec<RejectedRecord>,
+    dropped: u32,
+}
+
+impl Batch {
+    /// Maps one record, and sees to it that it has one fate.
+    #[inline(always)]
+    fn record(&mut self, map: impl FnOnce(&mut Events) -> Result<Fate, Reject>) {
+        let before = self.events.mark();
+        let fate = map(&mut self.events);
+        let pushed = self.events.mark().1 > before.1;
+        match (fate, pushed) {
+            (Ok(Fate::Mapped), true) => {}
+            (Ok(Fate::Dropped), false) => self.dropped += 1,
+            (fate, _) => self.reject(before, fate),
+        }
+        self.events.record += 1;
+    }
+
+    #[cold]
+    fn reject(&mut self, before: (usize, usize), fate: Result<Fate, Reject>) {
+        let reason = match fate {
+            Err(Reject(reason)) => reason.into_owned(),
+            Ok(Fate::Mapped) => "the mapping wrote no event for it".into(),
+            Ok(Fate::Dropped) => "the mapping wrote an event and dropped it".into(),
+        };
+        self.events.take_back_to(before);
+        self.rejects.push(RejectedRecord { index: self.events.record, reason });
+    }
+}
+
 /// Maps a batch as the component does: whole records, each followed by a newline.
 ///
 /// Every record gets one fate. A mapping that says [`Fate::Mapped`] without having pushed an event, or
 /// [`Fate::Dropped`] after having pushed one, has a bug, and the record is rejected with that as the reason.
 pub fn map_batch<M: Mapping>(mapping: &M, records: &[u8]) -> Outcome {
-    let mut events = Events {
-        // Events are about twice as long as their lines; a guess that is too small costs a copy, no more.
-        ndjson: Vec::with_capacity(records.len() * 5 / 2),
+    thread_local! {
+        // Kept, so that its room is found once.
+        static INDEX: RefCell<Index> = RefCell::default();
+    }
+    // Events are about twice as long as their lines; a guess that is too small costs a copy, no more.
+    let events = Events {
+        ndjson: Buffer::with_capacity(records.len() * 5 / 2 + 1024),
         records: Vec::with_capacity(records.len() / 256 + 1),
         record: 0,
+        unknown: Vec::new(),
     };
-    let mut rejects = Vec::new();
-    let mut dropped = 0;
-    for record in lines(records) {
-        let before = events.mark();
-        let fate = mapping.map(record, &mut events);
-        let pushed = events.mark().1 > before.1;
-        let reason = match (fate, pushed) {
-            (Ok(Fate::Mapped), true) => None,
-            (Ok(Fate::Dropped), false) => {
-                dropped += 1;
-                None
+    let mut batch = Batch { events, rejects: Vec::new(), dropped: 0 };
+    match mapping.syntax() {
+        Some(syntax) => INDEX.with_borrow_mut(|index| {
+            index.build(records, syntax);
+            for line in Lines::new(records, index, syntax) {
+                batch.record(|events| mapping.map_line(&line, events));
             }
-            (Err(Reject(reason)), _) => Some(reason),
-            (Ok(Fate::Mapped), false) => Some("the mapping wrote no event for it".into()),
-            (Ok(Fate::Dropped), true) => Some("the mapping wrote an event and dropped it".into()),
-        };
-        if let Some(reason) = reason {
-            events.take_back_to(before);
-            rejects.push(RejectedRecord { index: events.record, reason: reason.into_owned() });
+        }),
+        None => {
+            for record in lines(records) {
+                batch.record(|events| mapping.map(record, events));
+            }
         }
-        events.record += 1;
     }
-    Outcome { events: events.ndjson, event_records: events.records, rejects, dropped }
+    let Batch { events, rejects, dropped } = batch;
+    let Events { ndjson, records, unknown, .. } = events;
+    Outcome { events: ndjson.into_bytes(), event_records: records, rejects, dropped, unknown }
 }
 
 /// The records of a batch, without their newline and a carriage return before it.

@@ -58,10 +58,12 @@
 //!
 //! - [`Mapping`]: the trait, and what each function owes.
 //! - [`Events`], [`json`]: the event writer. What it writes is valid JSON, whatever it is given.
-//! - [`scan`]: splits log lines into fields.
+//! - [`scan`]: splits log lines into columns; a whole batch at once, for mappings that have to be fast.
+//! - [`buffer`]: where events are written.
 //! - [`host`]: the log and the lookup tables of the host.
 
 pub mod batch;
+pub mod buffer;
 pub mod host;
 pub mod json;
 pub mod mapping;
@@ -71,4 +73,5 @@ pub mod scan;
 pub mod component;
 
 pub use batch::{Events, map_batch};
+pub use buffer::Buffer;
 pub use mapping::{Fate, Field, Format, Framing, Header, JsonType, Mapping, Object, Outcome, Plan, Reject};

@@ -10,6 +10,7 @@ use crate::batch::Events;
 pub use crate::component::bindings::elbow::mapping::types::{
     Description, Field, Format, Framing, Header, JsonType, Object, Outcome, Plan,
 };
+use crate::scan::{Line, Syntax};
 
 /// A mapping: from one record to its events.
 ///
@@ -43,6 +44,19 @@ pub trait Mapping: Sized + 'static {
     ///
     /// What `events` got before an error is taken back.
     fn map(&self, record: &[u8], events: &mut Events) -> Result<Fate, Reject>;
+
+    /// How the lines of the object are split into columns. A mapping that answers this is given lines with their columns, to
+    /// [`map_line`](Mapping::map_line) rather than to `map`: the columns of a whole batch are found at once, which is
+    /// several times as fast as line by line.
+    fn syntax(&self) -> Option<Syntax> {
+        None
+    }
+
+    /// Maps one record, a line with its columns. See [`syntax`](Mapping::syntax).
+    #[inline(always)]
+    fn map_line(&self, line: &Line<'_>, events: &mut Events) -> Result<Fate, Reject> {
+        self.map(line.bytes(), events)
+    }
 }
 
 /// For a mapping that has no settings; any setting is an error.

@@ -24,7 +24,7 @@ pub(crate) struct ConfigArgs {
     settings: Vec<(String, Value)>,
 }
 
-fn parse_setting(text: &str) -> Result<(String, Value)> {
+pub(crate) fn parse_setting(text: &str) -> Result<(String, Value)> {
     let (key, value) = text.split_once('=').context("expected KEY=VALUE, as `style=flat`")?;
     ensure!(!key.is_empty(), "expected KEY=VALUE, as `style=flat`");
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));

@@ -23,6 +23,7 @@ mod config;
 mod demo;
 mod explain;
 mod forward;
+mod inspect;
 mod lambda;
 mod run;
 mod signals;
@@ -57,6 +58,7 @@ enum Command {
     Check(check::Args),
     Compile(compile::Args),
     Explain(explain::Args),
+    Inspect(inspect::Args),
     Sink(sink::Args),
     #[cfg(feature = "demo")]
     Demo(demo::Args),
@@ -96,6 +98,7 @@ pub(crate) async fn run(args: Args, terminal: Terminal) -> ExitCode {
         Command::Check(args) => check::run(args).await,
         Command::Compile(args) => compile::run(args),
         Command::Explain(args) => explain::run(args).await,
+        Command::Inspect(args) => inspect::run(args),
         Command::Sink(args) => sink::run(args).await,
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args).await,

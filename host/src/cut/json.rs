@@ -8,7 +8,8 @@ use std::io;
 /// Where the records are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// The elements of the array that the document, an object, has under this name.
+    /// The elements of the array that the document, an object, has under this name; without a name, the document is the
+    /// array.
     Array(String),
     /// At the top level, with or without white space between them.
     TopLevel,
@@ -158,10 +159,20 @@ impl Walk {
         Ok(bytes.len())
     }
 
+    /// Whether the document itself is the array.
+    fn is_array(&self) -> bool {
+        matches!(&self.place, Place::Array(name) if name.is_empty())
+    }
+
     /// Where a byte leads that is no white space; the beginning of a value is not taken.
     fn after(&mut self, byte: u8) -> Result<At, &'static str> {
         let value = |is_record| At::Value { value: Value::Ahead, is_record };
         match (&self.at, byte) {
+            (At::Document, b'[') if self.is_array() => {
+                self.found = true;
+                Ok(At::Element { is_first: true })
+            }
+            (At::Document, _) if self.is_array() => Err("an array"),
             (At::Document, b'{') => Ok(At::Member { is_first: true }),
             (At::Document, _) => Err("an object"),
             (At::Member { .. }, b'"') => Ok(At::Name { name: Vec::new(), is_escaped: false }),
@@ -176,7 +187,9 @@ impl Walk {
             (At::AfterMember, b',') => Ok(At::Member { is_first: false }),
             (At::AfterMember, b'}') => Ok(At::End),
             (At::AfterMember, _) => Err("a comma or a closing brace"),
-            (At::Element { is_first: true } | At::AfterElement, b']') => Ok(At::AfterMember),
+            (At::Element { is_first: true } | At::AfterElement, b']') => {
+                Ok(if self.is_array() { At::End } else { At::AfterMember })
+            }
             (At::AfterElement, b',') => Ok(At::Element { is_first: false }),
             (At::AfterElement, _) => Err("a comma or a closing bracket"),
             (At::End, _) => Err("the end of the document"),

@@ -6,11 +6,15 @@
 //! An artifact is native code. The sandbox holds for what wasmtime has compiled; whoever can forge an artifact can run
 //! anything. So it is loaded only where the config names a file that ends in `.cwasm`, and never because of what is in it.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use wasmtime::Engine;
+use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
+use wasmtime::{Config, Engine};
+
+use crate::config::{Limits, MappingLimits};
 
 const MAGIC: &str = "elbow artifact";
 
@@ -22,9 +26,51 @@ pub(super) fn is_named(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "cwasm")
 }
 
-/// Compiles a component for this machine.
-pub(super) fn make(engine: &Engine, component: &[u8], digest: &str) -> Result<Vec<u8>> {
+/// The machine that an artifact is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// This one, with all that its processor can.
+    ThisMachine,
+    /// Any 64-bit ARM under Linux.
+    Aarch64,
+    /// x86-64 under Linux, of the level x86-64-v3: what has AVX2, as all of AWS Lambda's machines.
+    X86_64,
+}
+
+impl Target {
+    pub(super) fn apply(self, config: &mut Config) -> Result<()> {
+        let triple = match self {
+            Self::ThisMachine => return Ok(()),
+            Self::Aarch64 => "aarch64-unknown-linux-gnu",
+            Self::X86_64 => "x86_64-unknown-linux-gnu",
+        };
+        config.target(triple).map_err(|error| anyhow!("{error:#}"))?;
+        if self == Self::X86_64 {
+            // SAFETY: the flag says what instructions may be used, and a machine that lacks one of them refuses to load
+            // the artifact.
+            #[allow(unsafe_code, reason = "wasmtime leaves its compiler's flags to the caller")]
+            unsafe {
+                config.cranelift_flag_enable("x86-64-v3")
+            };
+        }
+        Ok(())
+    }
+}
+
+/// Compiles a component, or the mapping that is built in, into the bytes of an artifact.
+pub fn make(component: Option<&Path>, target: Target) -> Result<Vec<u8>> {
+    let bytes = match component {
+        Some(path) => Cow::Owned(super::read(path)?),
+        None => Cow::Borrowed(super::BUILTIN),
+    };
+    let name = || component.map_or("the mapping that is built in".into(), |path| path.display().to_string());
+    compile(&bytes, target).with_context(name)
+}
+
+fn compile(component: &[u8], target: Target) -> Result<Vec<u8>> {
+    let engine = super::engine(Limits::default().concurrency.get(), MappingLimits::default().memory, target)?;
     let compiled = engine.precompile_component(component).map_err(|error| anyhow!("{error:#}"))?;
+    let digest = super::hex(&Sha256::digest(component));
     let mut artifact = format!("{MAGIC} {WASMTIME} {digest}\n").into_bytes();
     artifact.extend_from_slice(&compiled);
     Ok(artifact)

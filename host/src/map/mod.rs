@@ -10,12 +10,12 @@
 //! | module | |
 //! |---|---|
 //! | [`session`] | the thread of an object: batches in, mapped batches out, halving a batch that fails |
-//! | `artifact` | components that were compiled ahead of time |
+//! | [`artifact`] | components that were compiled ahead of time |
 //! | `guest` | one instance, and its calls under a deadline |
 //! | `outcome` | checks what a guest says became of a batch |
 //! | `state` | what an instance can reach: limits, log, and the little of WASI that runtimes need |
 
-mod artifact;
+pub mod artifact;
 mod guest;
 mod outcome;
 pub mod session;
@@ -32,6 +32,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::config::{MappingConfig, MappingLimits};
+use artifact::Target;
 pub use outcome::{Mapped, Rejected};
 use state::State;
 
@@ -63,22 +64,7 @@ pub struct Sandbox {
 impl Sandbox {
     /// An engine with room for so many instances at a time, each with at most `max_memory` bytes of linear memory.
     pub fn new(instances: usize, max_memory: u64) -> Result<Self> {
-        let mut pool = PoolingAllocationConfig::new();
-        // Two for each: the instance that is being replaced may not be gone when the next one is made. A component holds
-        // a few core modules, of which usually one has a memory.
-        let instances = u32::try_from(instances.saturating_mul(2).max(4)).unwrap_or(u32::MAX);
-        pool.total_component_instances(instances)
-            .total_core_instances(instances.saturating_mul(8))
-            .total_memories(instances.saturating_mul(4))
-            .total_tables(instances.saturating_mul(8))
-            .total_stacks(instances)
-            .max_memory_size(usize::try_from(max_memory).unwrap_or(usize::MAX))
-            .max_component_instance_size(4 << 20)
-            .max_core_instance_size(4 << 20);
-        let mut config = Config::new();
-        config.epoch_interruption(true).allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-        let engine =
-            Engine::new(&config).map_err(anyhow::Error::from).context("failed to start the WebAssembly engine")?;
+        let engine = engine(instances, max_memory, Target::ThisMachine)?;
         let mut linker = Linker::new(&engine);
         state::add_wasi(&mut linker)?;
         bindings::elbow::mapping::host::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
@@ -129,16 +115,6 @@ impl Sandbox {
         Ok((component, hex(&Sha256::digest(bytes))))
     }
 
-    /// Compiles a component, or the mapping that is built in, into the bytes of an artifact.
-    pub fn compile(&self, component: Option<&Path>) -> Result<Vec<u8>> {
-        let bytes = match component {
-            Some(path) => Cow::Owned(read(path)?),
-            None => Cow::Borrowed(BUILTIN),
-        };
-        artifact::make(&self.engine, &bytes, &hex(&Sha256::digest(&bytes)))
-            .with_context(|| component.map_or("the mapping that is built in".into(), |path| path.display().to_string()))
-    }
-
     /// Names the first import that a mapping is not granted, which the linker's own message would bury.
     fn check_imports(&self, component: &Component) -> Result<()> {
         for (import, _) in component.component_type().imports(&self.engine) {
@@ -154,6 +130,25 @@ impl Sandbox {
         }
         Ok(())
     }
+}
+
+fn engine(instances: usize, max_memory: u64, target: Target) -> Result<Engine> {
+    let mut pool = PoolingAllocationConfig::new();
+    // Two for each: the instance that is being replaced may not be gone when the next one is made. A component holds a few
+    // core modules, of which usually one has a memory.
+    let instances = u32::try_from(instances.saturating_mul(2).max(4)).unwrap_or(u32::MAX);
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(8))
+        .total_memories(instances.saturating_mul(4))
+        .total_tables(instances.saturating_mul(8))
+        .total_stacks(instances)
+        .max_memory_size(usize::try_from(max_memory).unwrap_or(usize::MAX))
+        .max_component_instance_size(4 << 20)
+        .max_core_instance_size(4 << 20);
+    let mut config = Config::new();
+    config.epoch_interruption(true).allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    target.apply(&mut config)?;
+    Engine::new(&config).map_err(anyhow::Error::from).context("failed to start the WebAssembly engine")
 }
 
 /// A mapping, ready for objects. Cheap to clone: clones share the compiled code.

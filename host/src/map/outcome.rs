@@ -2,12 +2,13 @@
 //!
 //! What passes here can be counted on: each record has exactly one fate, and there are as many events as said.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
 
-use super::bindings::elbow::mapping::types::Outcome;
+use super::bindings::elbow::mapping::types::{Outcome, UnknownField};
 use super::state::shortened;
 
 /// What became of a batch, checked.
@@ -23,6 +24,8 @@ pub struct Mapped {
     pub dropped: u64,
     /// The records that could not be mapped.
     pub rejects: Vec<Rejected>,
+    /// What the mapping did not know, and in how many records.
+    pub unknown: BTreeMap<String, u64>,
     /// How long the guest took.
     pub took: Duration,
 }
@@ -38,7 +41,7 @@ pub struct Rejected {
 
 /// Checks the outcome of a batch of `records`, which were `bytes` long, against the rules of the contract.
 pub(super) fn check(outcome: Outcome, records: u32, bytes: usize, output_ratio: u64) -> Result<Mapped> {
-    let Outcome { events, event_records, rejects, dropped } = outcome;
+    let Outcome { events, event_records, rejects, dropped, unknown } = outcome;
     // A short record may well become an event that is much longer, so that the ratio alone would be too strict for it.
     let most = (bytes as u64).saturating_mul(output_ratio).saturating_add(64 << 10);
     ensure!(
@@ -62,8 +65,21 @@ pub(super) fn check(outcome: Outcome, records: u32, bytes: usize, output_ratio: 
         mapped,
         dropped: u64::from(dropped),
         rejects: rejects.collect(),
+        unknown: check_unknown(unknown),
         took: Duration::ZERO,
     })
+}
+
+/// As many names as the contract allows, none too long.
+fn check_unknown(unknown: Vec<UnknownField>) -> BTreeMap<String, u64> {
+    const MOST: usize = 64;
+    const LONGEST: usize = 256;
+    let mut counted = BTreeMap::new();
+    for field in unknown.into_iter().take(MOST) {
+        let name: String = field.name.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+        *counted.entry(name).or_default() += u64::from(field.records);
+    }
+    counted
 }
 
 /// Never falling, within the batch. Answers how many records have an event.
@@ -125,6 +141,7 @@ mod tests {
             event_records: event_records.into(),
             rejects: rejects.iter().map(|index| Reject { index: *index, reason: "r".into() }).collect(),
             dropped,
+            unknown: vec![],
         }
     }
 

@@ -207,6 +207,9 @@ impl WholeBatch {
         self.mapped.event_records.extend(piece.event_records.into_iter().map(|record| first + record));
         self.mapped.mapped += piece.mapped;
         self.mapped.dropped += piece.dropped;
+        for (name, records) in piece.unknown {
+            *self.mapped.unknown.entry(name).or_default() += records;
+        }
         let rejects = piece.rejects.into_iter();
         self.mapped.rejects.extend(rejects.map(|reject| Rejected { index: first + reject.index, ..reject }));
         self.next += count;

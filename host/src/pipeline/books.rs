@@ -1,5 +1,6 @@
 //! The books of one object: what its two halves have counted, until the last ticket has its answer and they are closed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ pub(super) struct Passage {
     started: Instant,
     pub(super) span: Span,
     pub(super) mapping: Option<String>,
+    /// The mapping's SHA-256, once it is known.
+    pub(super) digest: String,
     pub(super) format: Option<String>,
     pub(super) destination: Option<String>,
     pub(super) is_skipped: bool,
@@ -50,6 +53,7 @@ impl Passage {
             from,
             started: Instant::now(),
             mapping: None,
+            digest: String::new(),
             format: None,
             destination: None,
             is_skipped: false,
@@ -84,6 +88,7 @@ impl Passage {
         parsing.merge(&self.mapped.rejects);
         let mut now = Bookmark {
             offset: self.read.next,
+            mapping: self.digest,
             ledger,
             parsing,
             rung: delivered.rung(),
@@ -113,6 +118,7 @@ impl Passage {
         report.mapping = self.mapping;
         report.format = self.format;
         report.destination = self.destination;
+        report.unknown_fields = self.mapped.unknown;
         report.seconds = now.seconds;
         report.stages = Stages {
             read: seconds(self.read.took),
@@ -201,6 +207,7 @@ pub(super) struct MappedTotals {
     mapped: u64,
     dropped: u64,
     rejects: Failures,
+    unknown: BTreeMap<String, u64>,
     /// It ended before the guest did.
     pub(super) is_cut: bool,
     /// How many records an earlier process had counted.
@@ -218,6 +225,9 @@ impl MappedTotals {
         for reject in &mapped.rejects {
             let number = self.earlier + self.records + u64::from(reject.index) + 1;
             self.rejects.add(format!("record {number}: {}", reject.reason));
+        }
+        for (name, records) in &mapped.unknown {
+            *self.unknown.entry(name.clone()).or_default() += records;
         }
         self.took += mapped.took;
         self.mapped += mapped.mapped;

@@ -7,6 +7,7 @@
 
 mod books;
 mod dead_letters;
+mod drift;
 mod outlet;
 mod passage;
 mod selection;
@@ -35,6 +36,7 @@ use crate::route::Routes;
 use crate::settle::{ObjectReport, Status, Summary};
 use books::Passage;
 use dead_letters::DeadLetters;
+use drift::Drift;
 pub use selection::{Checkpoint, Selection};
 
 /// All that objects go through. Shared by the tasks that read them.
@@ -45,6 +47,7 @@ pub struct Pipeline {
     mappings: BTreeMap<String, Mapping>,
     destinations: BTreeMap<String, Destination>,
     dead_letters: DeadLetters,
+    drift: Drift,
     /// Nothing is waited for any more.
     given_up: CancellationToken,
     progress: Arc<Progress>,
@@ -98,17 +101,22 @@ impl Pipeline {
             let loaded = tokio::task::block_in_place(|| sandbox.load(name, mapping))?;
             mappings.insert(name.clone(), loaded);
         }
-        Self::open(Arc::new(config), Arc::new(fetcher), mappings).await
+        Self::open(Arc::new(config), Arc::new(fetcher), mappings, Drift::default()).await
     }
 
     /// The same mappings, and destinations of its own: for another run, which has so long when it is stopped.
     pub async fn another(&self, stop_timeout: Duration) -> Result<Self> {
         let mut config = Config::clone(&self.config);
         config.limits.stop_timeout = stop_timeout;
-        Self::open(Arc::new(config), Arc::clone(&self.fetcher), self.mappings.clone()).await
+        Self::open(Arc::new(config), Arc::clone(&self.fetcher), self.mappings.clone(), self.drift.clone()).await
     }
 
-    async fn open(config: Arc<Config>, fetcher: Arc<Fetcher>, mappings: BTreeMap<String, Mapping>) -> Result<Self> {
+    async fn open(
+        config: Arc<Config>,
+        fetcher: Arc<Fetcher>,
+        mappings: BTreeMap<String, Mapping>,
+        drift: Drift,
+    ) -> Result<Self> {
         let mut destinations = BTreeMap::new();
         for (name, destination) in &config.destinations {
             let opened = Destination::open(destination).await.with_context(|| format!("destination `{name}`"))?;
@@ -118,6 +126,7 @@ impl Pipeline {
             routes: Routes::new(&config.routes),
             dead_letters: DeadLetters::open(&config.dead_letters.to).await?,
             config,
+            drift,
             fetcher,
             mappings,
             destinations,

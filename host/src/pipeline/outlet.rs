@@ -75,6 +75,7 @@ impl<'a> Outlet<'a> {
                 broken.error
             })?;
             totals.add(&mapped);
+            self.pipeline.drift.note(self.mapping.name(), &self.object, &mapped.unknown);
             let began = Instant::now();
             self.deliver_events(&records, &mapped).await;
             totals.delivering += began.elapsed();

@@ -63,6 +63,13 @@ impl Pipeline {
         };
         ensure!(!stop.is_cancelled(), "elbow was stopped before the object was read");
         passage.mapping = Some(way.mapping.name().to_owned());
+        way.mapping.digest().clone_into(&mut passage.digest);
+        if passage.from.take_if(|from| from.mapping != way.mapping.digest()).is_some() {
+            tracing::warn!(
+                object = %passage.object,
+                "the mapping has changed since the object was begun: it is forwarded from its beginning again"
+            );
+        }
         passage.destination = Some(way.destination_name.to_owned());
 
         let fetching = passage.span.part("fetch");

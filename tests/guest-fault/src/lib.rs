@@ -90,7 +90,8 @@ impl Guest for Component {
 
     fn map(records: Vec<u8>) -> Result<Outcome, String> {
         let settings = SETTINGS.with_borrow(Settings::clone);
-        let mut outcome = Outcome { events: vec![], event_records: vec![], rejects: vec![], dropped: 0 };
+        let mut outcome =
+            Outcome { events: vec![], event_records: vec![], rejects: vec![], dropped: 0, unknown: vec![] };
         for (index, line) in (0..).zip(records.split_inclusive(|byte| *byte == b'\n')) {
             let line = &line[..line.len() - 1];
             let text = String::from_utf8_lossy(line);

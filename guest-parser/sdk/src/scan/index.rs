@@ -1,0 +1,258 @@
+//! Stage one: where the columns of a whole batch end, 64 bytes at a time.
+//!
+//! A loop that looks at one byte at a time pays for each: in the sandbox also the check of the deadline that every
+//! iteration makes. So the batch is looked at in blocks of 64 bytes, each of which becomes a few masks of 64 bits: where
+//! separators are, where quotes, where newlines. Which separators stand between quotes, the parity of the quotes before
+//! them says, and that is a prefix sum of bits. What is left is listed.
+//!
+//! The index is right for lines whose quotes enclose whole columns. A block in which a quote stands elsewhere, or a
+//! separator too many, is marked as *odd*; the lines that touch it are split by [`Fields`](super::Fields), which looks
+//! closely. A block with anything that JSON or the format escapes is marked as *special*: text in the lines that touch it
+//! must be looked at before it is written. Both are rare, and looking closely at a line that would not have needed it costs
+//! time only.
+
+use super::simd::Block;
+
+/// How the columns of a line are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Syntax {
+    /// What stands between two columns.
+    pub separator: u8,
+    /// Whether a column may stand in double quotes, with separators in it.
+    pub quotes: bool,
+    /// Beside the backslash, what begins an escape in a text, as `%`; a backslash if nothing else does.
+    pub escape: u8,
+}
+
+impl Syntax {
+    /// Columns parted by spaces, some of them in quotes, with escapes that begin with a backslash.
+    pub const SPACES: Self = Self { separator: b' ', quotes: true, escape: b'\\' };
+    /// Columns parted by tabs, percent-encoded.
+    pub const TABS: Self = Self { separator: b'\t', quotes: false, escape: b'%' };
+}
+
+/// Where the columns of a batch end.
+#[derive(Default)]
+pub(crate) struct Index {
+    /// The position after the last byte of each column: of a separator, or of a newline. Behind those that count, there is
+    /// room for those of another block.
+    ends: Vec<u32>,
+    /// How many of them count.
+    count: usize,
+    /// For each line, how many columns end up to its newline.
+    pub(crate) lines: Vec<u32>,
+    /// The first positions of the blocks in which quotes or separators stand where the index cannot read them.
+    pub(crate) odd: Vec<u32>,
+    /// The first positions of the blocks in which something may have to be unescaped or escaped.
+    pub(crate) special: Vec<u32>,
+}
+
+/// What a block leaves to the next.
+#[derive(Default)]
+struct Carry {
+    /// All ones, if the block has ended between quotes.
+    inside: u64,
+    /// Bit 0: the last byte was a separator or a newline, outside of quotes.
+    end: u64,
+    /// Bit 0: the last byte was a newline.
+    newline: u64,
+    /// Bit 0: the last byte was a quote that closes.
+    closing: u64,
+}
+
+pub(crate) const BLOCK: usize = 64;
+
+impl Index {
+    /// Makes the index of a batch of whole lines.
+    pub(crate) fn build(&mut self, batch: &[u8], syntax: Syntax) {
+        self.count = 0;
+        self.lines.clear();
+        self.odd.clear();
+        self.special.clear();
+        // What stands before the first line is like a newline.
+        let mut carry = Carry { end: 1, newline: 1, ..Carry::default() };
+        let (blocks, tail) = batch.as_chunks::<BLOCK>();
+        for (number, block) in blocks.iter().enumerate() {
+            self.add(Block::load(block), number * BLOCK, syntax, &mut carry);
+        }
+        if !tail.is_empty() {
+            // Filled up with what is neither an end nor special, so that nothing is found there.
+            let mut block = [b'.'; BLOCK];
+            block[..tail.len()].copy_from_slice(tail);
+            self.add(Block::load(&block), blocks.len() * BLOCK, syntax, &mut carry);
+        }
+    }
+
+    /// Where columns end.
+    pub(crate) fn ends(&self) -> &[u32] {
+        &self.ends[..self.count]
+    }
+
+    #[inline(always)]
+    fn add(&mut self, block: Block, base: usize, syntax: Syntax, carry: &mut Carry) {
+        let newline = block.equal(b'\n');
+        let separator = block.equal(syntax.separator);
+        let (inside, quote) = match syntax.quotes {
+            true => {
+                let quote = block.equal(b'"');
+                (quote_parity(quote) ^ carry.inside, quote)
+            }
+            false => (0, 0),
+        };
+        let mut is_odd = 0;
+        let inside = match newline & inside {
+            0 => inside,
+            // A quote that is not closed ends with its line.
+            unclosed => {
+                is_odd = unclosed;
+                closed_by_newlines(inside, newline)
+            }
+        };
+        let end = separator & !inside | newline;
+        let (opening, closing) = (quote & inside, quote & !inside);
+        let after_end = end << 1 | carry.end;
+        is_odd |= opening & !after_end;
+        is_odd |= (closing << 1 | carry.closing) & !end;
+        // Two ends in a row are no column between them, but for the newlines of empty lines. With tabs they are one.
+        if syntax.quotes {
+            is_odd |= end & after_end & !(newline & (newline << 1 | carry.newline));
+        }
+        *carry = Carry {
+            inside: ((inside as i64) >> 63) as u64,
+            end: end >> 63,
+            newline: newline >> 63,
+            closing: closing >> 63,
+        };
+        if is_odd != 0 {
+            self.odd.push(base as u32);
+        }
+        let mut special = block.special() & !(newline | separator);
+        if syntax.escape != b'\\' {
+            special |= block.equal(syntax.escape);
+        }
+        // Where quotes enclose columns, one within a text makes the line odd.
+        if !syntax.quotes {
+            special |= block.equal(b'"');
+        }
+        if special != 0 {
+            self.special.push(base as u32);
+        }
+        let before = self.count as u32;
+        self.push_ends(end, base as u32);
+        let mut newlines = newline;
+        while newlines != 0 {
+            let up_to = newlines ^ (newlines - 1);
+            self.lines.push(before + (end & up_to).count_ones());
+            newlines &= newlines - 1;
+        }
+    }
+
+    /// Appends the positions of the bits. Eight at a time, of which some may be too many: that is cheaper than a loop over
+    /// each, and those are written over.
+    #[inline(always)]
+    fn push_ends(&mut self, mut bits: u64, base: u32) {
+        let count = bits.count_ones() as usize;
+        if self.ends.len() < self.count + BLOCK {
+            self.ends.resize((self.count + BLOCK) * 2, 0);
+        }
+        let mut at = self.count;
+        while bits != 0 {
+            let mut eight = [0; 8];
+            for position in &mut eight {
+                *position = base.wrapping_add(bits.trailing_zeros());
+                bits &= bits.wrapping_sub(1);
+            }
+            self.ends[at..at + 8].copy_from_slice(&eight);
+            at += 8;
+        }
+        self.count += count;
+    }
+}
+
+/// Each bit: whether the number of bits up to it is odd. So it is set from an opening quote up to before the closing one.
+#[inline(always)]
+fn quote_parity(quotes: u64) -> u64 {
+    let mut parity = quotes;
+    for shift in [1, 2, 4, 8, 16, 32] {
+        parity ^= parity << shift;
+    }
+    parity
+}
+
+/// What is inside of quotes, if a newline always closes them.
+#[cold]
+fn closed_by_newlines(mut inside: u64, newline: u64) -> u64 {
+    let mut unclosed = newline & inside;
+    while unclosed != 0 {
+        let at = unclosed.trailing_zeros();
+        inside ^= u64::MAX << at;
+        // Only newlines behind this one are left.
+        unclosed = newline & inside & (u64::MAX << at);
+    }
+    inside
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Ends and lines, one byte after the other.
+    fn plainly(batch: &[u8], syntax: Syntax) -> (Vec<u32>, Vec<u32>) {
+        let (mut ends, mut lines, mut inside) = (Vec::new(), Vec::new(), false);
+        for (at, byte) in batch.iter().enumerate() {
+            match *byte {
+                b'\n' => {
+                    ends.push(at as u32);
+                    lines.push(ends.len() as u32);
+                    inside = false;
+                }
+                b'"' if syntax.quotes => inside = !inside,
+                byte if byte == syntax.separator && !inside => ends.push(at as u32),
+                _ => {}
+            }
+        }
+        (ends, lines)
+    }
+
+    fn batches() -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![
+            4 => Just(b'a'), 2 => Just(b' '), 2 => Just(b'"'), 1 => Just(b'\n'), 1 => Just(b'\t'), 1 => any::<u8>()
+        ];
+        proptest::collection::vec(byte, 0..400).prop_map(|mut batch| {
+            batch.push(b'\n');
+            batch
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn columns_end_where_a_plain_loop_finds_it(batch in batches()) {
+            for syntax in [Syntax::SPACES, Syntax::TABS] {
+                let mut index = Index::default();
+                index.build(&batch, syntax);
+                let (ends, lines) = plainly(&batch, syntax);
+                prop_assert_eq!(index.ends(), &ends[..]);
+                prop_assert_eq!(&index.lines, &lines);
+            }
+        }
+
+        #[test]
+        fn nothing_special_is_missed(batch in batches()) {
+            for syntax in [Syntax::SPACES, Syntax::TABS] {
+                let mut index = Index::default();
+                index.build(&batch, syntax);
+                for (at, byte) in batch.iter().enumerate() {
+                    let is_end = *byte == b'\n' || *byte == syntax.separator;
+                    let is_special = !(0x20..0x80).contains(byte)
+                        || *byte == b'\\'
+                        || *byte == syntax.escape
+                        || (*byte == b'"' && !syntax.quotes);
+                    let is_marked = index.special.contains(&((at / BLOCK * BLOCK) as u32));
+                    prop_assert!(!is_special || is_end || is_marked, "{at}");
+                }
+            }
+        }
+    }
+}

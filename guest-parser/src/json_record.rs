@@ -1,0 +1,221 @@
+//! Records of JSON: from an object's members to the slots of a table.
+//!
+//! The columns of such a table are the names of members, and of those of an object that is taken apart, with its name before
+//! them. Texts are decoded into a buffer of their own, which takes the place of the batch; everything else is kept as it is
+//! written. A value that is kept whole has been checked by serde_json, and is valid wherever it is put.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use elbow_guest::scan::Span;
+use elbow_guest::{Reject, json};
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::header::snake_case;
+use crate::program::Program;
+use crate::table::{Source, Table};
+use crate::values::{Slot, Values};
+
+/// How records of a table are read from JSON.
+pub struct Members {
+    columns: HashMap<&'static str, Column>,
+    /// The objects that are taken apart.
+    apart: Vec<&'static str>,
+    /// Whether a text `-` is no value, as in the format's lines.
+    dash_is_null: bool,
+}
+
+struct Column {
+    slot: Slot,
+    /// Kept as it is written, rather than decoded.
+    is_json: bool,
+}
+
+/// What a record was decoded into.
+#[derive(Default)]
+pub struct Decoded {
+    /// In place of a batch.
+    pub bytes: Vec<u8>,
+    /// Members that no table knows, by the names of their fields, with their values.
+    pub unknown: Vec<(String, String)>,
+}
+
+impl Members {
+    /// For a table whose columns are members.
+    pub fn new(table: &'static Table, is_of_lines: bool) -> Self {
+        let is_json = |slot: Slot| {
+            let mut of_slot = table.fields.iter().filter(|field| field.source.slot() == Some(slot));
+            of_slot.any(|field| matches!(field.source, Source::Json(..) | Source::JsonText(_)))
+        };
+        let columns = table.columns.iter().enumerate().map(|(index, name)| {
+            let slot = Slot::column(index);
+            (*name, Column { slot, is_json: is_json(slot) })
+        });
+        let apart = table.columns.iter().filter_map(|name| Some(name.split_once('.')?.0));
+        Self { columns: columns.collect(), apart: apart.collect(), dash_is_null: is_of_lines }
+    }
+
+    /// Reads a record.
+    pub fn read(&self, record: &[u8], values: &mut Values, decoded: &mut Decoded) -> Result<(), Reject> {
+        decoded.bytes.clear();
+        decoded.unknown.clear();
+        values.clear();
+        decoded.bytes.extend_from_slice(record);
+        values.set(Slot::LINE, Span::between(0, record.len()));
+        let members = parse(record)?;
+        for (name, value) in members {
+            match self.apart.contains(&&*name) && value.get().starts_with('{') {
+                true => {
+                    for (inner, value) in parse(value.get().as_bytes())? {
+                        self.member(&format!("{name}.{inner}"), value, values, decoded)?;
+                    }
+                }
+                false => self.member(&name, value, values, decoded)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn member(&self, name: &str, value: &RawValue, values: &mut Values, decoded: &mut Decoded) -> Result<(), Reject> {
+        let json = value.get();
+        if json == "null" {
+            return Ok(());
+        }
+        let Some(column) = self.columns.get(name) else {
+            // A line break outside of a text is white space.
+            decoded.unknown.push((snake_case_of_camel(name), json.replace(['\n', '\r'], " ")));
+            return Ok(());
+        };
+        let text: Cow<'_, str> = match json.starts_with('"') && !column.is_json {
+            true => serde_json::from_str(json).map_err(|_| Reject::from(format!("{name}: it is no text")))?,
+            false if json == "[]" && column.is_json => return Ok(()),
+            // A line break outside of a text is white space.
+            false => json.replace(['\n', '\r'], " ").into(),
+        };
+        if self.dash_is_null && text == "-" {
+            return Ok(());
+        }
+        let start = decoded.bytes.len();
+        decoded.bytes.extend_from_slice(text.as_bytes());
+        values.set(column.slot, Span::between(start, decoded.bytes.len()));
+        Ok(())
+    }
+}
+
+impl Decoded {
+    /// Puts the members that no table knows where the style has them: as one object, in the slot for what is extra.
+    pub fn gather_unknown(&mut self, values: &mut Values) {
+        if self.unknown.is_empty() {
+            return;
+        }
+        let start = self.bytes.len();
+        for (index, (name, value)) in self.unknown.iter().enumerate() {
+            if self.unknown[..index].iter().any(|(other, _)| other == name) {
+                continue;
+            }
+            self.bytes.push(if self.bytes.len() == start { b'{' } else { b',' });
+            json::string(&mut self.bytes, name.as_bytes());
+            self.bytes.push(b':');
+            self.bytes.extend_from_slice(value.as_bytes());
+        }
+        self.bytes.push(b'}');
+        values.set(Slot::EXTRA, Span::between(start, self.bytes.len()));
+    }
+
+    /// Writes the members that no table knows behind an event's last, each under its own name.
+    pub fn append_unknown(&self, program: &Program, event: &mut Vec<u8>) {
+        event.pop();
+        for (index, (name, value)) in self.unknown.iter().enumerate() {
+            let is_taken = program.has(name) || self.unknown[..index].iter().any(|(other, _)| other == name);
+            if is_taken || name.is_empty() {
+                continue;
+            }
+            if event.last() != Some(&b'{') {
+                event.push(b',');
+            }
+            json::string(event, name.as_bytes());
+            event.push(b':');
+            event.extend_from_slice(value.as_bytes());
+        }
+        event.push(b'}');
+    }
+}
+
+/// `httpRequest.newMember` as `http_request_new_member`.
+pub fn snake_case_of_camel(name: &str) -> String {
+    let chars: Vec<char> = name.chars().collect();
+    let mut parted = String::new();
+    for (index, char) in chars.iter().enumerate() {
+        let before = index.checked_sub(1).map(|before| chars[before]);
+        let after = chars.get(index + 1);
+        let begins_word = char.is_ascii_uppercase()
+            && before.is_some_and(|before| {
+                before.is_ascii_lowercase()
+                    || before.is_ascii_digit()
+                    || (before.is_ascii_uppercase() && after.is_some_and(char::is_ascii_lowercase))
+            });
+        if begins_word {
+            parted.push('_');
+        }
+        parted.push(*char);
+    }
+    snake_case(&parted)
+}
+
+/// The members of an object, in their order.
+fn parse(record: &[u8]) -> Result<Vec<(Cow<'_, str>, &RawValue)>, Reject> {
+    let List(members) = serde_json::from_slice(record)
+        .map_err(|error| Reject::from(format!("it is no JSON object that can be read: {error}")))?;
+    Ok(members)
+}
+
+struct List<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for List<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = List<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<List<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(Name(name)) = map.next_key()? {
+                    members.push((name, map.next_value()?));
+                }
+                Ok(List(members))
+            }
+        }
+        input.deserialize_map(Members)
+    }
+}
+
+/// A name that is borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn camel_case_is_parted_into_words() {
+        for (name, snake) in [
+            ("httpRequest.clientIp", "http_request_client_ip"),
+            ("sourceIPAddress", "source_ip_address"),
+            ("eventID", "event_id"),
+            ("webaclId", "webacl_id"),
+            ("ja3Fingerprint", "ja3_fingerprint"),
+            ("demo_new", "demo_new"),
+            ("HTTPStatus", "http_status"),
+        ] {
+            assert_eq!(snake_case_of_camel(name), snake);
+        }
+    }
+}

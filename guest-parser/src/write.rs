@@ -1,0 +1,390 @@
+//! From a part of a line to a JSON value.
+//!
+//! Below the SDK's writer for speed; what it keeps of that one's promise, valid JSON whatever the bytes, is tested against
+//! `serde_json` for arbitrary lines.
+
+use std::borrow::Cow;
+
+use elbow_guest::scan::{Bytes16, Fields, Span, unescape};
+use elbow_guest::{Buffer, json};
+
+use crate::table::Encoding;
+
+/// What a text in this encoding stands for.
+pub fn decode(text: &[u8], encoding: Encoding) -> Cow<'_, [u8]> {
+    match encoding {
+        Encoding::Plain => Cow::Borrowed(text),
+        Encoding::Backslash => unescape(text),
+        Encoding::Percent => percent_decoded(text),
+        Encoding::PercentUserAgent => {
+            let once = percent_decoded(text);
+            let is_still_encoded = !once.contains(&b' ') && memchr::memmem::find(&once, b"%20").is_some();
+            match is_still_encoded {
+                true => Cow::Owned(percent_decoded(&once).into_owned()),
+                false => once,
+            }
+        }
+    }
+}
+
+/// The key of an object in S3: `+` for a space and `%HH` for a byte, once more than the request has it. Only where the path
+/// of the request, decoded, ends with what a second decoding gives, there was one.
+pub fn s3_key(text: &[u8], path: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let once = percent_decoded(&spaced).into_owned();
+    let twice = percent_decoded(&once).into_owned();
+    let path = percent_decoded(path);
+    match path.strip_suffix(twice.as_slice()).is_some_and(|before| before.ends_with(b"/")) {
+        true => twice,
+        false => once,
+    }
+}
+
+/// The time of a CloudFront record: a date and a time, else milliseconds, else seconds or milliseconds since 1970.
+pub fn cloudfront_time(date: &[u8], time: &[u8], timestamp: &[u8], milliseconds: &[u8]) -> Option<String> {
+    if !date.is_empty() || !time.is_empty() {
+        let joined = [date, b"T", time, b"Z"].concat();
+        let is_time = date.len() == 10 && is_whole_timestamp(&joined);
+        return String::from_utf8(joined).ok().filter(|_| is_time);
+    }
+    if !milliseconds.is_empty() {
+        return epoch_time(milliseconds, true);
+    }
+    // Seconds have ten digits, milliseconds thirteen.
+    epoch_time(timestamp, timestamp.len() > 11)
+}
+
+/// `192.0.2.1,%20198.51.100.2` or `192.0.2.1,\\x20198.51.100.2`.
+pub fn forwarded(out: &mut Buffer, text: &[u8]) {
+    let decoded = decode(text, Encoding::Percent);
+    let decoded = unescape(&decoded).into_owned();
+    list(out, decoded.split(|byte| *byte == b',').map(<[u8]>::trim_ascii), |out, item| json::string(out.bytes(), item));
+}
+
+fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'%', text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let hex = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(position) = memchr::memchr(b'%', rest) {
+        decoded.extend_from_slice(&rest[..position]);
+        rest = &rest[position..];
+        let byte = match rest {
+            [_, high, low, ..] => hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low),
+            _ => None,
+        };
+        decoded.push(byte.unwrap_or(b'%'));
+        rest = &rest[if byte.is_some() { 3 } else { 1 }..];
+    }
+    decoded.extend_from_slice(rest);
+    Cow::Owned(decoded)
+}
+
+/// A number with the digits of the line; `false`, and nothing is written, if it is none.
+#[inline(always)]
+pub fn number(out: &mut Buffer, batch: &[u8], span: Span) -> bool {
+    if is_plain_number(batch, span) {
+        out.put(batch, span);
+        return true;
+    }
+    odd_number(out, span.of(batch))
+}
+
+#[inline(never)]
+fn odd_number(out: &mut Buffer, text: &[u8]) -> bool {
+    let digits = json::as_number(text);
+    out.bytes().extend_from_slice(digits.unwrap_or_default());
+    digits.is_some()
+}
+
+/// Whether a part is up to 16 digits, perhaps with a point between two of them, and without a zero too many in front. Such
+/// numbers are JSON as they are.
+#[inline(always)]
+fn is_plain_number(batch: &[u8], span: Span) -> bool {
+    let start = span.start as usize;
+    let Some(bytes) = batch.get(start..).and_then(<[u8]>::first_chunk::<16>) else {
+        return false;
+    };
+    if span.len == 0 || span.len > 16 {
+        return false;
+    }
+    let all = u32::MAX >> (32 - span.len);
+    let others = !Bytes16::load(bytes).digits() & all;
+    // With a point in second place, a zero may be in front of it.
+    let has_zero = bytes[0] == b'0' && span.len > 1 && others != 0b10;
+    if has_zero {
+        return false;
+    }
+    let is_one_point = others.is_power_of_two() && others != 1 && others != all ^ (all >> 1);
+    others == 0 || (is_one_point && bytes[others.trailing_zeros() as usize % 16] == b'.')
+}
+
+/// Whether a part is `YYYY-MM-DDTHH:MM:SS` with any or no fraction, and `Z` or nothing after it.
+#[inline(always)]
+pub fn is_timestamp(batch: &[u8], span: Span) -> bool {
+    /// `YYYY-MM-DDTHH:MM`, its digits.
+    const FIRST: u32 = 0b1101_1011_0110_1111;
+    let start = span.start as usize;
+    let len = span.len as usize;
+    let Some(bytes) = batch.get(start..).and_then(<[u8]>::first_chunk::<32>) else {
+        return is_time_of_day_and_date(span.of(batch));
+    };
+    let (halves, _) = bytes.as_chunks::<16>();
+    let separators =
+        bytes[4] == b'-' && bytes[7] == b'-' && bytes[10] == b'T' && bytes[13] == b':' && bytes[16] == b':';
+    if !(19..=30).contains(&len) || !separators || Bytes16::load(&halves[0]).digits() != FIRST {
+        return false;
+    }
+    // `:SS`, then perhaps a point and digits, then perhaps `Z`.
+    let end = len - usize::from(bytes[len - 1] == b'Z') - 16;
+    let digits = Bytes16::load(&halves[1]).digits();
+    match end {
+        3 => digits & 0b110 == 0b110,
+        5..=13 => {
+            let wanted = ((1 << end) - 1) & !0b1001;
+            bytes[19] == b'.' && digits & wanted == wanted
+        }
+        _ => false,
+    }
+}
+
+/// The same of a text that stands alone.
+pub fn is_whole_timestamp(text: &[u8]) -> bool {
+    is_timestamp(text, Span::between(0, text.len()))
+}
+
+#[inline(never)]
+fn is_time_of_day_and_date(text: &[u8]) -> bool {
+    if text.len() > 30 {
+        return false;
+    }
+    let mut padded = [0; 32];
+    padded[..text.len()].copy_from_slice(text);
+    is_timestamp(&padded, Span::between(0, text.len()))
+}
+
+/// A list behind its bracket, whose items are decoded.
+pub fn texts(out: &mut Buffer, text: &[u8], by: u8, encoding: Encoding) {
+    list(out, text.split(|byte| *byte == by), |out, item| json::string(out.bytes(), &decode(item, encoding)));
+}
+
+/// The same, parted by more than a byte.
+pub fn parted(out: &mut Buffer, text: &[u8], by: &str, encoding: Encoding) {
+    let mut items = Vec::new();
+    let mut rest = text;
+    while let Some(position) = memchr::memmem::find(rest, by.as_bytes()) {
+        items.push(&rest[..position]);
+        rest = &rest[position + by.len()..];
+    }
+    items.push(rest);
+    list(out, items.into_iter(), |out, item| json::string(out.bytes(), &decode(item, encoding)));
+}
+
+/// A list of numbers behind its bracket. What is no number becomes a text, so that the others keep their meaning.
+pub fn numbers(out: &mut Buffer, text: &[u8], by: u8) {
+    list(out, text.split(|byte| *byte == by), |out, item| {
+        if !odd_number(out, item) {
+            json::string(out.bytes(), item);
+        }
+    });
+}
+
+/// The columns that no table knows.
+pub fn columns(out: &mut Buffer, raw: &[u8], separator: u8) {
+    let write = |out: &mut Buffer, item: &[u8]| json::string(out.bytes(), item);
+    match separator {
+        b' ' => list(out, Fields::new(raw), write),
+        _ => list(out, raw.split(|byte| *byte == separator), write),
+    }
+}
+
+fn list<'a>(out: &mut Buffer, items: impl Iterator<Item = &'a [u8]>, write: impl Fn(&mut Buffer, &'a [u8])) {
+    for (index, item) in items.filter(|item| !item.is_empty()).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(out, item);
+    }
+    out.push(b']');
+}
+
+/// Seconds with any number of decimals as whole milliseconds, rounded half up.
+pub fn milliseconds(seconds: &[u8]) -> Option<u64> {
+    let (whole, fraction) = parts_of_number(seconds)?;
+    let place = |index: usize| fraction.get(index).map_or(0, |digit| u64::from(digit - b'0'));
+    let thousandths = place(0) * 100 + place(1) * 10 + place(2);
+    whole.checked_mul(1000)?.checked_add(thousandths + u64::from(place(3) >= 5))
+}
+
+/// A number as a whole number of so many decimal places further, those beyond cut off.
+pub fn scaled(text: &[u8], places: u8) -> Option<u64> {
+    let (whole, fraction) = parts_of_number(text)?;
+    (0..usize::from(places)).try_fold(whole, |sum, index| {
+        sum.checked_mul(10)?.checked_add(fraction.get(index).map_or(0, |digit| u64::from(digit - b'0')))
+    })
+}
+
+/// Digits before the point, and those behind it.
+fn parts_of_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let (whole, fraction) = match memchr::memchr(b'.', text) {
+        Some(point) => (&text[..point], &text[point + 1..]),
+        None => (text, &b""[..]),
+    };
+    let is_number = !whole.is_empty() && text.last() != Some(&b'.') && fraction.iter().all(u8::is_ascii_digit);
+    let whole = std::str::from_utf8(whole).ok().filter(|_| is_number && whole[0].is_ascii_digit())?;
+    Some((whole.parse().ok()?, fraction))
+}
+
+/// `[05/Oct/2026:08:15:30` and `+0000]` as `2026-10-05T08:15:30Z`.
+pub fn bracket_time(date: &[u8], zone: &[u8]) -> Option<String> {
+    const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    let number = |digits: &[u8]| {
+        std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit))?.parse::<i64>().ok()
+    };
+    let [b'[', d1, d2, b'/', m1, m2, m3, b'/', y1, y2, y3, y4, b':', h1, h2, b':', n1, n2, b':', s1, s2] = date else {
+        return None;
+    };
+    let [sign @ (b'+' | b'-'), z1, z2, z3, z4, b']'] = zone else { return None };
+    let month = MONTHS.chunks(3).position(|name| name == [*m1, *m2, *m3])? as i64 + 1;
+    let offset = (number(&[*z1, *z2])? * 60 + number(&[*z3, *z4])?) * 60;
+    let seconds = seconds_since_1970(number(&[*y1, *y2, *y3, *y4])?, month, number(&[*d1, *d2])?)
+        + number(&[*h1, *h2])? * 3600
+        + number(&[*n1, *n2])? * 60
+        + number(&[*s1, *s2])?;
+    Some(iso(if *sign == b'+' { seconds - offset } else { seconds + offset }))
+}
+
+/// Seconds since 1970 as ISO 8601, or milliseconds with three decimals more.
+pub fn epoch_time(digits: &[u8], is_milliseconds: bool) -> Option<String> {
+    // Years from 1970 to 9999.
+    let most = if is_milliseconds { 15 } else { 12 };
+    if digits.is_empty() || digits.len() > most || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number: i64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    let (seconds, milliseconds) = if is_milliseconds { (number / 1000, Some(number % 1000)) } else { (number, None) };
+    if seconds >= 253_402_300_800 {
+        return None;
+    }
+    let time = iso(seconds);
+    Some(match milliseconds {
+        Some(milliseconds) => format!("{}.{milliseconds:03}Z", time.trim_end_matches('Z')),
+        None => time,
+    })
+}
+
+/// Days since 1970 of a date of the Gregorian calendar, in seconds. After Howard Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms", `days_from_civil`.
+fn seconds_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era - 719_468) * 86_400
+}
+
+/// The same page, `civil_from_days`.
+fn iso(seconds: i64) -> String {
+    let (days, time) = (seconds.div_euclid(86_400) + 719_468, seconds.rem_euclid(86_400));
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", time / 3600, time / 60 % 60, time % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn is_time(text: &str) -> [bool; 2] {
+        let more = format!("{text} and more of the line behind it, thirty bytes");
+        [text, &more].map(|batch| is_timestamp(batch.as_bytes(), Span::between(0, text.len())))
+    }
+
+    #[test]
+    fn a_timestamp_has_up_to_nine_digits_of_fraction() {
+        for text in
+            ["2026-10-05T08:15:30Z", "2026-10-05T08:15:30", "2026-10-05T08:15:30.1Z", "2026-10-05T08:15:30.123456789Z"]
+        {
+            assert_eq!(is_time(text), [true; 2], "{text}");
+        }
+        for text in [
+            "",
+            "2026-10-05",
+            "2026-10-05 08:15:30Z",
+            "2026-10-05T08:15:30.Z",
+            "2026-10-05T08:15:3",
+            "2026-10-05T08:15:30x",
+            "2026-10-05T08:15:30.12x4Z",
+            "2026-10-05T08:15:30.1234567890Z",
+            "2026-10-05T08:15:30+01:00",
+        ] {
+            assert_eq!(is_time(text), [false; 2], "{text}");
+        }
+    }
+
+    #[test]
+    fn seconds_become_whole_milliseconds_rounded_half_up() {
+        for (seconds, expected) in [
+            ("0", Some(0)),
+            ("0.000051", Some(0)),
+            ("0.0005", Some(1)),
+            ("0.0004999", Some(0)),
+            ("1.0015", Some(1002)),
+            ("12.3", Some(12300)),
+            ("x", None),
+            ("-1", None),
+            ("1e3", None),
+            ("1.", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(milliseconds(seconds.as_bytes()), expected, "{seconds}");
+        }
+        assert_eq!(scaled(b"0.0120009", 9), Some(12_000_900));
+        assert_eq!(scaled(b"7", 6), Some(7_000_000));
+    }
+
+    #[test]
+    fn times_of_all_kinds_are_iso_times() {
+        assert_eq!(bracket_time(b"[05/Oct/2026:08:15:30", b"+0000]").unwrap(), "2026-10-05T08:15:30Z");
+        assert_eq!(bracket_time(b"[01/Mar/2024:00:30:00", b"+0100]").unwrap(), "2024-02-29T23:30:00Z");
+        assert_eq!(bracket_time(b"[05/Okt/2026:08:15:30", b"+0000]"), None);
+        assert_eq!(epoch_time(b"0", false).unwrap(), "1970-01-01T00:00:00Z");
+        assert_eq!(epoch_time(b"1791188100", false).unwrap(), "2026-10-05T08:15:00Z");
+        assert_eq!(epoch_time(b"1791188130120", true).unwrap(), "2026-10-05T08:15:30.120Z");
+        assert_eq!(epoch_time(b"-1", false), None);
+    }
+
+    #[test]
+    fn percent_is_decoded_once_or_twice() {
+        assert_eq!(&*decode(b"a%20b%zz%2", Encoding::Percent), b"a b%zz%2");
+        assert_eq!(&*decode(b"Demo%2520Agent/1.0%2520(x)", Encoding::PercentUserAgent), b"Demo Agent/1.0 (x)");
+        assert_eq!(&*decode(b"Demo%20Agent%2520", Encoding::PercentUserAgent), b"Demo Agent%20");
+        assert_eq!(s3_key(b"dir/a%2522b+c.txt", b"/bucket/dir/a%22b%20c.txt"), b"dir/a\"b c.txt");
+        assert_eq!(s3_key(b"a%2522b", b"/bucket/other"), b"a%22b");
+    }
+
+    proptest! {
+        #[test]
+        fn a_plain_number_is_one(text in "-?[0-9]{0,6}(\\.[0-9]{0,12})?x?", behind in "[ -~]{0,20}") {
+            let batch = format!("{text}{behind}");
+            let span = Span::between(0, text.len());
+            if is_plain_number(batch.as_bytes(), span) {
+                prop_assert_eq!(json::as_number(text.as_bytes()), Some(text.as_bytes()));
+            }
+            let mut out = Buffer::default();
+            let is_number = number(&mut out, batch.as_bytes(), span);
+            prop_assert_eq!(is_number, json::as_number(text.as_bytes()).is_some());
+        }
+    }
+}
