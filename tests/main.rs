@@ -13,6 +13,7 @@
 //! | `cases` | golden cases of the built-in mapping, natively and in the sandbox |
 //! | `cli` | the commands, their help, their errors, their exit codes |
 //! | `config` | the example that documents every setting, and mistakes in a config |
+//! | `lookup` | tables that mappings look things up in: formats, grants, refreshes that fail, mistakes |
 //! | `lumberjack` | Beats' protocol, against two independent receivers |
 //! | `memory` | a large object in little memory |
 //! | `receivers` | rsyslog, over TCP and TLS |
@@ -36,6 +37,7 @@ mod ids;
 mod input;
 mod lambda;
 mod layering;
+mod lookup;
 mod lumberjack;
 mod memory;
 mod receivers;

@@ -73,7 +73,7 @@ impl Columns {
         })
     }
 
-    /// Writes a column's value as a member of an object that has been begun: `{` or a member stands before it.
+    /// Writes a column's value as a member of an object, after a comma unless `{` is the last that was written.
     pub(super) fn write(&self, position: usize, value: &str, row: &mut Vec<u8>) {
         if row.last() != Some(&b'{') {
             row.push(b',');

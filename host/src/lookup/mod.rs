@@ -6,8 +6,8 @@
 //! table that was replaced is freed with the last snapshot that has it.
 //!
 //! A million rows cost no more than two or three times their file: rows lie one after the other as the JSON that a lookup
-//! answers, and what finds them is a few bytes for each. A lookup allocates nothing (but for MaxMind databases, whose
-//! records become JSON when they are asked for).
+//! answers, and what finds them is a few bytes for each. A lookup allocates nothing but, where the row is put together
+//! when it is asked for (networks, MaxMind databases), the row.
 //!
 //! | module | |
 //! |---|---|
@@ -100,7 +100,7 @@ impl Table {
     pub fn get(&self, key: &str) -> Option<Cow<'_, str>> {
         match &self.0 {
             Kind::Keyed(rows) => rows.get(key).map(Cow::Borrowed),
-            Kind::Networks(rows) => rows.get(address(key)?).map(Cow::Borrowed),
+            Kind::Networks(rows) => rows.get(address(key)?).map(Cow::Owned),
             Kind::MaxMind(database) => database.get(address(key)?).map(Cow::Owned),
         }
     }

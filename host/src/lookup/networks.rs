@@ -9,6 +9,7 @@
 //!
 //! Each row says which network it is of, as `cidr`.
 
+use std::fmt::Write;
 use std::io::Read;
 use std::net::IpAddr;
 
@@ -24,10 +25,14 @@ use super::rows::Rows;
 const NODE_V4: usize = 40;
 const NODE_V6: usize = 135;
 
+/// The longest text of a network, with what is around it at the beginning of a row.
+const LONGEST_BEGIN: usize = 64;
+
 #[derive(Default)]
 pub(super) struct Networks {
-    rows: Rows,
-    /// The number of the row of each.
+    /// Of each row what follows the network, which the trie knows: in a plain list that is next to nothing.
+    rests: Rows,
+    /// The number of the rest of each.
     trie: JointPrefixMap<IpNet, u32>,
     v4: usize,
     v6: usize,
@@ -47,38 +52,36 @@ pub(super) fn read(bytes: impl Read, key: Option<&str>) -> Result<Networks> {
             line.len()
         );
         while has_line {
-            table.insert(&line[0], |_| {}).with_context(|| place(&line))?;
+            table.insert(&line[0], b"}").with_context(|| place(&line))?;
             has_line = next(&mut lines, &mut line)?;
         }
     } else {
         let columns = Columns::new(&line)?;
         let key = columns.position(key)?;
         columns.check_no_cidr_but(key)?;
+        let mut rest = Vec::new();
         while next(&mut lines, &mut line)? {
-            let rest = |row: &mut Vec<u8>| {
-                for (position, value) in line.iter().enumerate().filter(|(position, _)| *position != key) {
-                    columns.write(position, value, row);
-                }
-            };
-            table.insert(&line[key], rest).with_context(|| place(&line))?;
+            rest.clear();
+            for (position, value) in line.iter().enumerate().filter(|(position, _)| *position != key) {
+                columns.write(position, value, &mut rest);
+            }
+            rest.push(b'}');
+            table.insert(&line[key], &rest).with_context(|| place(&line))?;
         }
     }
-    table.rows.shrink();
+    table.rests.shrink();
     Ok(table)
 }
 
 impl Networks {
-    fn insert(&mut self, text: &str, rest: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+    fn insert(&mut self, text: &str, rest: &[u8]) -> Result<()> {
         let network = network(text)?;
-        let mut row = format!("{{\"cidr\":\"{network}\"").into_bytes();
-        rest(&mut row);
-        row.push(b'}');
-        let row = std::str::from_utf8(&row).expect("it is made of strings");
+        let rest = std::str::from_utf8(rest).expect("it is made of strings");
         if let Some(number) = self.trie.get(&network) {
-            ensure!(self.rows.get(*number) == row, "the network {network} stands further up, with another row");
+            ensure!(self.rests.get(*number) == rest, "the network {network} stands further up, with another row");
             return Ok(());
         }
-        self.trie.insert(network, self.rows.push(row)?);
+        self.trie.insert(network, self.rests.push(rest)?);
         match network {
             IpNet::V4(_) => self.v4 += 1,
             IpNet::V6(_) => self.v6 += 1,
@@ -87,9 +90,12 @@ impl Networks {
     }
 
     /// The row of the most specific network that has the address.
-    pub(super) fn get(&self, address: IpAddr) -> Option<&str> {
-        let (_, number) = self.trie.get_lpm(&IpNet::from(address))?;
-        Some(self.rows.get(*number))
+    pub(super) fn get(&self, address: IpAddr) -> Option<String> {
+        let (network, number) = self.trie.get_lpm(&IpNet::from(address))?;
+        let rest = self.rests.get(*number);
+        let mut row = String::with_capacity(LONGEST_BEGIN + rest.len());
+        write!(row, "{{\"cidr\":\"{network}\"{rest}").expect("a string takes any text");
+        Some(row)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -97,7 +103,7 @@ impl Networks {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.rows.bytes() + self.v4 * NODE_V4 + self.v6 * NODE_V6
+        self.rests.bytes() + self.v4 * NODE_V4 + self.v6 * NODE_V6
     }
 }
 
