@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use elbow::config::{Config, DestinationConfig, Limits, MappingLimits, QueueConfig};
+use elbow::config::{Config, DestinationConfig, Limits, LookupConfig, MappingLimits, QueueConfig};
 
 use crate::support::elbow::Elbow;
 use crate::support::guests::workspace;
@@ -38,8 +38,10 @@ fn the_example_shows_each_setting_with_its_default() {
     // Each field of the settings is named.
     let queue = &config.queues["logs"];
     assert_eq!(format!("{queue:?}"), format!("{:?}", QueueConfig::new(queue.url.clone())));
+    let lookup = &config.lookups["owners"];
+    assert_eq!(format!("{lookup:?}"), format!("{:?}", LookupConfig::new(lookup.source.clone(), lookup.format)));
     let debug = format!(
-        "{shown:?} {:?} {:?} {:?} {queue:?} {:?} {:?}",
+        "{shown:?} {:?} {:?} {:?} {queue:?} {lookup:?} {:?} {:?}",
         config.limits, config.mappings["orders"], config.routes[0], config.service, config.lambda
     );
     for field in debug
@@ -93,6 +95,21 @@ fn a_mistake_is_named_with_its_file_its_line_and_what_would_be_right() {
             "[destinations.main]\nurl = \"stdout:\"\n[[routes]]\n\ndestination = \"xyz\"",
             &["line 5", "destination `xyz`", "expected one of `main`"],
         ),
+        (
+            "[mappings.orders]\nlookups = [\n\"owner\"]\n[lookups.owners]\nsource = \"a.csv\"",
+            &["line 3", "lookup `owner` is not defined", "did you mean `owners`?"],
+        ),
+        ("[mappings.orders]\nlookups = [\"owners\"]", &["line 2", "there is no [lookups.NAME] in the file"]),
+        ("[lookups.a]\nsource = \"a.csv\"\nformat = \"cvs\"", &["line 3", "did you mean `csv`?"]),
+        (
+            "[lookups.a]\nsource = \"a.txt\"",
+            &["line 1", "`a.txt` does not say the format", "`csv`, `json-lines`, `cidr`"],
+        ),
+        ("[lookups.a]\nsource = \"a.jsonl\"", &["line 1", "has no `key`: name the member"]),
+        ("[lookups.a]\nsource = \"a.mmdb\"\nkey = \"ip\"", &["line 1", "a MaxMind database goes by addresses"]),
+        ("[lookups.a]\nsource = \"s3://bucket/\"", &["line 2", "expected a path or `s3://bucket/key`"]),
+        ("[lookups.a]\nsource = \"-\"", &["line 2", "expected a path or `s3://bucket/key`"]),
+        ("[lookups.a]\nkey = \"a\"", &["line 1", "missing field `source`"]),
         ("[[routes]]\nkey = \"a/{b\"", &["line 2", "a `{` without its `}`"]),
         ("[limits\n", &["line 1"]),
     ] {

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::support::elbow::{Elbow, Run, Running};
 use crate::support::eventually;
-use crate::support::guests::workspace;
+use crate::support::guests::{self, workspace};
 use crate::support::logs::{expect_all, line, lines, numbers};
 use crate::support::moto::Moto;
 use crate::support::receiver::{Receiver, Script, free_address};
@@ -246,6 +246,33 @@ fn an_object_that_takes_longer_than_the_function_is_continued_until_it_is_done()
     assert_eq!(last["LedgerImbalance"], 0);
     assert_eq!(last["FunctionName"], "elbow-logs");
     assert_eq!(last["_aws"]["CloudWatchMetrics"][0]["Namespace"], "elbow");
+}
+
+/// Nothing runs in a process that is frozen, and the table is due long before it is thawed.
+#[test]
+fn a_table_that_has_changed_while_the_function_was_frozen_is_new_at_its_next_invocation() {
+    let (s3, receiver, folder) = (S3::start(), Receiver::plain(), tempfile::tempdir().unwrap());
+    s3.put("a.log", "a\n");
+    let table = folder.path().join("owners.csv");
+    std::fs::write(&table, "host,team\na,old\n").unwrap();
+    let more = format!(
+        "[lookups.owners]\nsource = {table:?}\nrefresh = \"1ms\"\n\
+         [mappings.lines]\ncomponent = {:?}\nlookups = [\"owners\"]\nsettings = {{ table = \"owners\" }}\n\
+         [[routes]]\nmapping = \"lines\"",
+        guests::fault()
+    );
+    let function = start(&s3, receiver.address, &more);
+    let notification = json!({ "Records": [{
+        "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+        "s3": { "bucket": { "name": "access-logs" }, "object": { "key": "a.log" } },
+    }] });
+    assert_eq!(function.respond(notification.clone()), Value::Null);
+    std::fs::write(folder.path().join("new"), "host,team\na,newer\n").unwrap();
+    std::fs::rename(folder.path().join("new"), &table).unwrap();
+    assert_eq!(function.respond(notification), Value::Null);
+    let lines = String::from_utf8(receiver.lines()).unwrap();
+    let teams: Vec<bool> = lines.lines().map(|line| line.contains("newer")).collect();
+    assert_eq!(teams, [false, true], "{lines}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::support::guests::workspace;
 
 const STAGES: [&str; 7] = ["route", "fetch", "decode", "cut", "map", "deliver", "settle"];
-const LEAVES: [&str; 16] = [
+const LEAVES: [&str; 17] = [
     "account",
     "aws",
     "bookmark",
@@ -16,6 +16,7 @@ const LEAVES: [&str; 16] = [
     "failures",
     "jitter",
     "ledger",
+    "lookup",
     "memory",
     "notification",
     "object",
@@ -81,12 +82,15 @@ fn leaves_know_leaves_only() {
 
 #[test]
 fn each_dependency_has_one_door() {
-    let doors: [(&str, &[&str]); 10] = [
+    let doors: [(&str, &[&str]); 13] = [
         ("wasmtime", &["map"]),
         ("aws_sdk_s3", &["fetch"]),
         ("aws_config::", &["aws"]),
         ("aws_smithy_http_client", &["aws"]),
         ("aws_sdk_sqs", &["consume"]),
+        ("maxminddb", &["lookup"]),
+        ("prefix_trie", &["lookup"]),
+        ("csv::", &["lookup"]),
         ("lambda_runtime", &["lambda"]),
         ("opentelemetry", &["traces"]),
         ("rustls::", &["deliver", "fetch", "traces"]),

@@ -14,6 +14,7 @@
 //! | `pages` | the page of each format of the built-in mapping |
 //! | `cli` | the commands, their help, their errors, their exit codes |
 //! | `config` | the example that documents every setting, and mistakes in a config |
+//! | `lookup` | tables that mappings look things up in: formats, grants, refreshes that fail, mistakes |
 //! | `lumberjack` | Beats' protocol, against two independent receivers |
 //! | `memory` | a large object in little memory |
 //! | `receivers` | rsyslog, over TCP and TLS |
@@ -37,6 +38,7 @@ mod ids;
 mod input;
 mod lambda;
 mod layering;
+mod lookup;
 mod lumberjack;
 mod memory;
 mod pages;

@@ -1,14 +1,13 @@
 //! `elbow run`, against a server that is S3 and SQS in one, and notifies the queue by itself.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::support::elbow::Running;
-use crate::support::eventually;
 use crate::support::logs::{expect_all, line, lines, numbers};
 use crate::support::moto::Moto;
 use crate::support::receiver::{Receiver, Script, free_address};
+use crate::support::{eventually, get};
 
 /// Confirms often, so that nothing waits for ten seconds to be.
 fn config(moto: &Moto, receiver: SocketAddr, more: &str) -> String {
@@ -35,14 +34,6 @@ fn start(moto: &Moto, receiver: SocketAddr, more: &str) -> Running {
     let running = moto.command("run").config(&config(moto, receiver, more)).start();
     running.wait_for_log("consuming");
     running
-}
-
-fn get(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: elbow\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]

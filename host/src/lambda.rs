@@ -63,7 +63,10 @@ impl Function {
     async fn invoke(&self, event: LambdaEvent<Value>) -> Result<Value> {
         let LambdaEvent { payload, context } = event;
         let deadline = context.deadline();
-        let left = deadline.duration_since(SystemTime::now()).unwrap_or_default();
+        let left = || deadline.duration_since(SystemTime::now()).unwrap_or_default();
+        // Frozen, the process could not do it when it was due.
+        self.pipeline.refresh_tables(left() / 4).await;
+        let left = left();
         let (mut units, jobs) = units(payload)?;
         let mut summary = Summary::new();
         let reports = self.forward(jobs, left, &mut summary).await?;

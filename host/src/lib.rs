@@ -49,6 +49,7 @@
 //! - [`failures`]: failures, counted, with the last few in words.
 //! - [`jitter`]: pauses that many processes do not end at the same moment.
 //! - [`ledger`]: the books, and when they balance.
+//! - [`lookup`]: the tables that mappings look things up in.
 //! - [`memory`]: what the kernel knows of this process's memory.
 //! - [`notification`]: what tells elbow of objects.
 //! - [`object`]: what is known of an object.
@@ -73,6 +74,7 @@ pub mod fetch;
 pub mod jitter;
 pub mod lambda;
 pub mod ledger;
+pub mod lookup;
 pub mod map;
 pub mod memory;
 pub mod notification;

@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 
 use crate::consume::{End, Observer};
 use crate::deliver::counters::DeliveryReport;
+use crate::lookup::TableReport;
 use crate::settle::{ObjectReport, Status};
 
 /// One label and its value.
@@ -48,13 +49,27 @@ pub struct Metrics {
     opened: Counter,
     closed: Family<Label, Counter>,
     waited: Counter,
+    table_rows: Family<Label, Gauge>,
+    table_bytes: Family<Label, Gauge>,
+    table_age: Family<Label, Gauge<f64, AtomicU64>>,
+    table_failures: Family<Label, Counter>,
     state: Mutex<State>,
+}
+
+/// What is looked at when somebody asks, rather than told when it happens.
+pub struct View {
+    /// The connections.
+    pub delivery: DeliveryReport,
+    /// The lookup tables.
+    pub tables: Vec<TableReport>,
 }
 
 #[derive(Default)]
 struct State {
     /// The connections when they were looked at last.
     seen: DeliveryReport,
+    /// The refreshes of each table that had failed then.
+    table_failures: BTreeMap<String, u64>,
     /// For each queue whether it answers.
     queues: BTreeMap<String, bool>,
     is_stopping: bool,
@@ -79,6 +94,10 @@ impl Metrics {
             opened: Counter::default(),
             closed: Family::default(),
             waited: Counter::default(),
+            table_rows: Family::default(),
+            table_bytes: Family::default(),
+            table_age: Family::default(),
+            table_failures: Family::default(),
             registry: Registry::default(),
             state: Mutex::new(State { queues: queues.map(|name| (name, false)).collect(), ..State::default() }),
         };
@@ -119,6 +138,24 @@ impl Metrics {
         registry.register("connections_opened", "Connections opened", metrics.opened.clone());
         registry.register("connections_closed", "Connections closed, by the reason", metrics.closed.clone());
         registry.register("connection_waits", "Sends that waited for a connection", metrics.waited.clone());
+        registry.register("lookup_rows", "Rows of a lookup table", metrics.table_rows.clone());
+        registry.register_with_unit(
+            "lookup",
+            "About how much memory a lookup table takes",
+            Unit::Bytes,
+            metrics.table_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "lookup_age",
+            "How long ago the source of a lookup table was last known to be as the table is",
+            Unit::Seconds,
+            metrics.table_age.clone(),
+        );
+        registry.register(
+            "lookup_refresh_failures",
+            "Refreshes of a lookup table that have failed, and have left it as it was",
+            metrics.table_failures.clone(),
+        );
         // Shown as 0 before the first object, so that a rate has where to begin.
         for status in ["settled", "failed", "skipped"] {
             let _ = metrics.objects.get_or_create(&label("status", status));
@@ -142,11 +179,19 @@ impl Metrics {
         !state.is_stopping && state.queues.values().all(|answers| *answers)
     }
 
-    /// Adds what has happened to connections since the last time.
-    fn look_at(&self, delivery: &impl Fn() -> DeliveryReport) {
+    /// Adds what has happened since the last time to connections and tables.
+    fn look_at(&self, view: &impl Fn() -> View) {
         // Asked under the lock, so that no other scrape has seen later counts before.
         let mut state = self.state();
-        let delivery = delivery();
+        let View { delivery, tables } = view();
+        for table in tables {
+            let label = label("table", &table.name);
+            self.table_rows.get_or_create(&label).set(i64::try_from(table.rows).unwrap_or(i64::MAX));
+            self.table_bytes.get_or_create(&label).set(i64::try_from(table.bytes).unwrap_or(i64::MAX));
+            self.table_age.get_or_create(&label).set(table.age.as_secs_f64());
+            let before = state.table_failures.insert(table.name, table.failures).unwrap_or_default();
+            self.table_failures.get_or_create(&label).inc_by(table.failures.saturating_sub(before));
+        }
         let (now, seen) = (&delivery.connections, &state.seen.connections);
         self.opened.inc_by(now.created.saturating_sub(seen.created));
         self.waited.inc_by(now.waited.saturating_sub(seen.waited));
@@ -245,17 +290,17 @@ impl Observer for Metrics {
     }
 }
 
-/// Serves the pages on an address, for as long as the runtime lives, and answers the address. `delivery` is asked for the
-/// connections as they are.
+/// Serves the pages on an address, for as long as the runtime lives, and answers the address. `view` is asked for what
+/// there is to see.
 pub async fn serve(
     address: SocketAddr,
     metrics: Arc<Metrics>,
-    delivery: impl Fn() -> DeliveryReport + Send + Sync + 'static,
+    view: impl Fn() -> View + Send + Sync + 'static,
 ) -> Result<SocketAddr> {
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("[service] listen: failed to listen on {address}"))?;
     let address = listener.local_addr().context("failed to learn the address of the service")?;
-    let delivery = Arc::new(delivery);
+    let view = Arc::new(view);
     tokio::spawn(async move {
         loop {
             let stream = match listener.accept().await {
@@ -266,9 +311,9 @@ pub async fn serve(
                     continue;
                 }
             };
-            let (metrics, delivery) = (Arc::clone(&metrics), Arc::clone(&delivery));
+            let (metrics, view) = (Arc::clone(&metrics), Arc::clone(&view));
             let answer = service_fn(move |request: Request<Incoming>| {
-                let answer = answer(request.uri().path(), &metrics, &*delivery);
+                let answer = answer(request.uri().path(), &metrics, &*view);
                 async { Ok::<_, Infallible>(answer) }
             });
             tokio::spawn(async move {
@@ -284,7 +329,7 @@ pub async fn serve(
     Ok(address)
 }
 
-fn answer(path: &str, metrics: &Metrics, delivery: &impl Fn() -> DeliveryReport) -> Response<String> {
+fn answer(path: &str, metrics: &Metrics, view: &impl Fn() -> View) -> Response<String> {
     const TEXT: &str = "text/plain; charset=utf-8";
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let (status, kind, text) = match path {
@@ -296,7 +341,7 @@ fn answer(path: &str, metrics: &Metrics, delivery: &impl Fn() -> DeliveryReport)
             }
         },
         "/metrics" => {
-            metrics.look_at(delivery);
+            metrics.look_at(view);
             match metrics.text() {
                 Ok(text) => (StatusCode::OK, OPEN_METRICS, text),
                 Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),

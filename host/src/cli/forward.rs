@@ -19,8 +19,8 @@ use super::terminal::Terminal;
 
 /// Forward objects to a destination, and say what became of every line.
 ///
-/// Without a config file, objects go through the mapping `aws`, which is built in and reads classic ELB and ALB access
-/// logs, to the destination that --to names, or to standard output.
+/// Without a config file, objects go through the mapping `aws`, which is built in and reads the access logs of AWS, to the
+/// destination that --to names, or to standard output.
 ///
 /// Examples:
 ///

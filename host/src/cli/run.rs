@@ -9,7 +9,7 @@ use elbow::config::{Config, QueueConfig};
 use elbow::consume::{End, Observer, Queue, consume};
 use elbow::fetch::Fetcher;
 use elbow::pipeline::Pipeline;
-use elbow::service::{self, Metrics};
+use elbow::service::{self, Metrics, View};
 use elbow::settle::{ObjectReport, Status};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -72,7 +72,8 @@ pub(crate) async fn run(args: Args) -> Result<Outcome> {
     let metrics = Arc::new(Metrics::new(pipeline.config().queues.keys().cloned()));
     if let Some(address) = listen {
         let watched = Arc::clone(&pipeline);
-        let address = service::serve(address, Arc::clone(&metrics), move || watched.delivery()).await?;
+        let view = move || View { delivery: watched.delivery(), tables: watched.table_reports() };
+        let address = service::serve(address, Arc::clone(&metrics), view).await?;
         tracing::info!("serving /healthz, /readyz and /metrics on {address}");
     }
     tokio::spawn({

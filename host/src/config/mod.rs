@@ -5,6 +5,7 @@
 //! `host/deploy/elbow.example.toml`, which a test loads and compares with the defaults here.
 
 mod destination;
+mod lookup;
 mod overrides;
 mod pattern;
 mod units;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 
 pub use destination::{DestinationConfig, TlsConfig};
+pub use lookup::{LookupConfig, Source};
 pub use pattern::Pattern;
 pub use units::{DeadLettersTo, Endpoint, Url};
 
@@ -34,6 +36,8 @@ pub struct Config {
     pub destinations: BTreeMap<String, DestinationConfig>,
     /// What turns records into events, by name.
     pub mappings: BTreeMap<String, MappingConfig>,
+    /// Tables that mappings may be granted, by name.
+    pub lookups: BTreeMap<String, LookupConfig>,
     /// Which object goes through which mapping to which destination; the first that fits counts.
     pub routes: Vec<RouteConfig>,
     /// What becomes of rejected records, beside being counted.
@@ -117,7 +121,7 @@ pub struct DeadLettersConfig {
 }
 
 /// A mapping.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct MappingConfig {
     /// The file of the component, relative to the config file; left out, the mapping that is built in.
@@ -126,13 +130,16 @@ pub struct MappingConfig {
     pub sha256: Option<String>,
     /// What the component's `configure` gets, as JSON.
     pub settings: serde_json::Map<String, serde_json::Value>,
+    /// The names of the tables that it may look things up in.
+    pub lookups: Vec<Spanned<String>>,
     /// What the sandbox allows.
     pub limits: MappingLimits,
 }
 
-impl Default for MappingConfig {
-    fn default() -> Self {
-        Self { component: None, sha256: None, settings: serde_json::Map::new(), limits: MappingLimits::default() }
+impl MappingConfig {
+    /// The tables that it is granted.
+    pub fn granted(&self) -> impl Iterator<Item = &str> {
+        self.lookups.iter().map(|name| name.get_ref().as_str())
     }
 }
 
@@ -237,6 +244,9 @@ impl Config {
         for mapping in config.mappings.values_mut() {
             mapping.component = mapping.component.take().map(|component| folder.join(component));
         }
+        for lookup in config.lookups.values_mut() {
+            lookup.source = lookup.source.clone().below(folder);
+        }
         Ok(config)
     }
 
@@ -266,6 +276,14 @@ impl Config {
         }
         config.validate(name, text)?;
         Ok(config)
+    }
+
+    /// The tables that a mapping is granted. Of no use are the others.
+    pub fn granted_lookups(&self) -> BTreeMap<String, LookupConfig> {
+        let is_granted =
+            |name: &str| self.mappings.values().any(|mapping| mapping.granted().any(|table| table == name));
+        let granted = self.lookups.iter().filter(|(name, _)| is_granted(name));
+        granted.map(|(name, lookup)| (name.clone(), lookup.clone())).collect()
     }
 
     /// Whether each route that forwards leads to one mapping and one destination.
@@ -298,6 +316,9 @@ impl Config {
             settings.validate().with_context(|| format!("{name}: [destinations.{destination}]"))?;
         }
         self.validate_queues().with_context(|| name.to_owned())?;
+        for table in self.mappings.values().flat_map(|mapping| &mapping.lookups) {
+            check_name(name, text, "lookup", Some(table), self.lookups.keys())?;
+        }
         for route in &self.routes {
             check_name(name, text, "mapping", route.mapping.as_ref(), self.mappings.keys())?;
             check_name(name, text, "destination", route.destination.as_ref(), self.destinations.keys())?;

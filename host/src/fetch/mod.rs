@@ -7,6 +7,7 @@ mod resume;
 pub mod s3;
 
 use std::collections::VecDeque;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::str::FromStr;
@@ -16,6 +17,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use tokio::fs::File;
 use tokio::io::{AsyncBufRead, AsyncRead, BufReader, ReadBuf};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -130,14 +132,44 @@ impl Fetcher {
             (None, path) => open_file(Path::new(path)).await,
         }
     }
+
+    /// Opens an object unless it is still in the state that is known; `None` if it is.
+    pub async fn open_if_changed(&self, object: &Object, known: Option<&Version>) -> Result<Option<(Version, Stored)>> {
+        if object.bucket.is_some() {
+            let etag = match known {
+                Some(Version::S3 { etag }) => etag.as_deref(),
+                _ => None,
+            };
+            let opened = resume::open_if_changed(self.s3().await.clone(), object, etag, self.read_timeout).await?;
+            return Ok(opened.map(|(etag, stored)| (Version::S3 { etag }, Stored::new(stored))));
+        }
+        let (metadata, file) = look_at(Path::new(&object.key)).await?;
+        let version = Version::File { modified: metadata.modified().ok(), size: metadata.len() };
+        let has_changed = known != Some(&version);
+        Ok(has_changed.then(|| (version, Stored::new(BufReader::with_capacity(BUFFER, file)))))
+    }
+}
+
+/// Which state of an object it is: another one, another version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// Of a file: when it was last modified, and its size. Two writes within the clock's tick that leave the size as it
+    /// was look alike.
+    File {
+        /// Left out where the file system does not tell.
+        modified: Option<SystemTime>,
+        /// In bytes.
+        size: u64,
+    },
+    /// Of an object in S3: its etag, with its quotes.
+    S3 {
+        /// Left out where the server does not tell.
+        etag: Option<String>,
+    },
 }
 
 async fn open_file(path: &Path) -> Result<(Object, Stored)> {
-    let file = tokio::fs::File::open(path).await.with_context(|| format!("failed to open {}", path.display()))?;
-    let metadata = file.metadata().await.with_context(|| format!("failed to look at {}", path.display()))?;
-    if metadata.is_dir() {
-        bail!("{} is a directory: name the files in it", path.display());
-    }
+    let (metadata, file) = look_at(path).await?;
     let modified = metadata.modified().ok();
     let object = Object {
         size: metadata.is_file().then_some(metadata.len()),
@@ -145,6 +177,15 @@ async fn open_file(path: &Path) -> Result<(Object, Stored)> {
         ..Object::named(None, path.display().to_string())
     };
     Ok((object, Stored::new(BufReader::with_capacity(BUFFER, file))))
+}
+
+async fn look_at(path: &Path) -> Result<(Metadata, File)> {
+    let file = File::open(path).await.with_context(|| format!("failed to open {}", path.display()))?;
+    let metadata = file.metadata().await.with_context(|| format!("failed to look at {}", path.display()))?;
+    if metadata.is_dir() {
+        bail!("{} is a directory: name the files in it", path.display());
+    }
+    Ok((metadata, file))
 }
 
 /// ISO 8601 to the second; `None` for a time outside of the years 1970 to 9999, which humantime would panic at.

@@ -15,7 +15,7 @@ use tokio::io::AsyncBufRead;
 use tokio::time::{sleep, timeout};
 use tokio_util::io::StreamReader;
 
-use super::s3::{GetError, S3, described};
+use super::s3::{Condition, GetError, S3, described};
 use crate::object::Object;
 
 /// How often in a row a resume may bring no byte.
@@ -31,24 +31,32 @@ pub(super) async fn open(
     read_timeout: Duration,
 ) -> Result<(Object, impl AsyncBufRead + Send + use<>)> {
     let etag = object.etag.as_ref().filter(|_| is_pinned).map(|etag| format!("\"{etag}\""));
-    let response = s3.get(object, 0, etag.as_deref(), read_timeout).await.map_err(|error| match error.changed {
+    let condition = etag.as_deref().map_or(Condition::None, Condition::Is);
+    let response = s3.get(object, 0, condition, read_timeout).await.map_err(|error| match error.changed {
         true => anyhow!("{object} was replaced since it was begun"),
         false => error.error.context(format!("failed to fetch {object}")),
     })?;
     let found = described(object, &response);
     // Not every server honours the conditions of a request.
     ensure!(!is_pinned || found.etag == object.etag, "{object} was replaced since it was begun");
-    let object = found;
-    let body = Body {
-        s3,
-        object: object.clone(),
-        etag: response.e_tag.clone(),
-        offset: 0,
-        failures: 0,
-        read_timeout,
-        stream: Some(response.body),
+    Ok((found.clone(), Body::begin(s3, found, response, read_timeout)))
+}
+
+/// Opens an object unless it still has this etag (in quotes, as the server says it), and answers the one that it has.
+pub(super) async fn open_if_changed(
+    s3: S3,
+    object: &Object,
+    etag: Option<&str>,
+    read_timeout: Duration,
+) -> Result<Option<(Option<String>, impl AsyncBufRead + Send + use<>)>> {
+    let response = match s3.get(object, 0, etag.map_or(Condition::None, Condition::IsNot), read_timeout).await {
+        Ok(response) if etag.is_some() && response.e_tag.as_deref() == etag => return Ok(None),
+        Ok(response) => response,
+        Err(error) if error.unchanged => return Ok(None),
+        Err(error) => return Err(error.error.context(format!("failed to fetch {object}"))),
     };
-    Ok((object, StreamReader::new(Box::pin(chunks(body)))))
+    let found = described(object, &response);
+    Ok(Some((response.e_tag.clone(), Body::begin(s3, found, response, read_timeout))))
 }
 
 struct Body {
@@ -72,6 +80,18 @@ fn chunks(body: Body) -> impl Stream<Item = io::Result<Bytes>> {
 }
 
 impl Body {
+    /// The bytes of an object, of which the server has begun to send those of this response.
+    fn begin(
+        s3: S3,
+        object: Object,
+        response: GetObjectOutput,
+        read_timeout: Duration,
+    ) -> impl AsyncBufRead + Send + use<> {
+        let etag = response.e_tag;
+        let body = Self { s3, object, etag, offset: 0, failures: 0, read_timeout, stream: Some(response.body) };
+        StreamReader::new(Box::pin(chunks(body)))
+    }
+
     /// The next bytes, `None` at the end of the object.
     async fn next(&mut self) -> Result<Option<Bytes>> {
         let read_timeout = self.read_timeout;
@@ -104,7 +124,8 @@ impl Body {
     async fn resume(&mut self) -> Result<&mut ByteStream> {
         loop {
             sleep(FIRST_PAUSE * 2_u32.pow(self.failures.saturating_sub(1))).await;
-            let got = self.s3.get(&self.object, self.offset, self.etag.as_deref(), self.read_timeout).await;
+            let condition = self.etag.as_deref().map_or(Condition::None, Condition::Is);
+            let got = self.s3.get(&self.object, self.offset, condition, self.read_timeout).await;
             match got {
                 Ok(response) => {
                     self.check_is_same(&response)?;

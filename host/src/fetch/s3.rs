@@ -41,18 +41,24 @@ impl S3 {
         Self(aws_sdk_s3::Client::from_conf(config))
     }
 
-    /// Begins to read an object from `offset` on. With an etag, only if the object still has it.
+    /// Begins to read an object from `offset` on.
     pub(super) async fn get(
         &self,
         object: &Object,
         offset: u64,
-        etag: Option<&str>,
+        condition: Condition<'_>,
         within: Duration,
     ) -> Result<GetObjectOutput, GetError> {
         let range = (offset > 0).then(|| format!("bytes={offset}-"));
         let request = self.0.get_object().set_bucket(object.bucket.clone()).key(&object.key);
         let request = request.set_version_id(object.version.clone());
-        let request = request.set_range(range).set_if_match(etag.map(Into::into)).customize();
+        let request = request.set_range(range);
+        let request = match condition {
+            Condition::None => request,
+            Condition::Is(etag) => request.if_match(etag),
+            Condition::IsNot(etag) => request.if_none_match(etag),
+        };
+        let request = request.customize();
         let request = match &object.region {
             Some(region) => {
                 let region = Region::new(region.clone());
@@ -64,12 +70,13 @@ impl S3 {
         let sent = timeout(within, request.send()).await;
         let Ok(sent) = sent else {
             let error = anyhow!("S3 has not answered for {within:?}");
-            return Err(GetError { changed: false, hopeless: false, error });
+            return Err(GetError { changed: false, unchanged: false, hopeless: false, error });
         };
         sent.map_err(|error| {
             let status = error.raw_response().map(|response| response.status().as_u16());
             GetError {
                 changed: status == Some(412),
+                unchanged: status == Some(304),
                 // Whatever the server says of the request itself, it will say again.
                 hopeless: status.is_some_and(|status| (400..500).contains(&status) && status != 408 && status != 429),
                 error: in_words(error),
@@ -95,9 +102,20 @@ impl S3 {
     }
 }
 
+/// What must be so of an object's etag, or it is not sent. Not every server honours it.
+#[derive(Clone, Copy)]
+pub(super) enum Condition<'a> {
+    None,
+    Is(&'a str),
+    IsNot(&'a str),
+}
+
 /// Why an object could not be got, and whether another attempt is of use.
 pub(super) struct GetError {
+    /// It has another etag than it must have.
     pub(super) changed: bool,
+    /// It has the etag that it must not have.
+    pub(super) unchanged: bool,
     pub(super) hopeless: bool,
     pub(super) error: anyhow::Error,
 }

@@ -15,6 +15,7 @@ use super::bindings::Mapping as Exports;
 use super::outcome::{self, Mapped};
 use super::state::{GuestLog, State, shortened};
 use super::{Blueprint, Description, ObjectFacts, Plan, TICK};
+use crate::lookup::Snapshot;
 
 /// An instance of a mapping, configured. Lives on the thread that made it.
 pub(super) struct Guest {
@@ -35,7 +36,7 @@ pub(super) fn describe(blueprint: &Arc<Blueprint>) -> Result<Description> {
     let thread = std::thread::Builder::new().name("guest".into()).spawn(move || {
         runtime()?.block_on(async {
             let log = GuestLog::new(&blueprint.name, "-", blueprint.limits.log_lines);
-            let mut guest = Guest::new(&blueprint, &log).await?;
+            let mut guest = Guest::new(&blueprint, &log, &blueprint.tables.now()).await?;
             guest.describe().await
         })
     });
@@ -45,8 +46,8 @@ pub(super) fn describe(blueprint: &Arc<Blueprint>) -> Result<Description> {
 
 impl Guest {
     /// A fresh instance that has accepted its settings.
-    pub(super) async fn new(blueprint: &Arc<Blueprint>, log: &GuestLog) -> Result<Self> {
-        let mut store = Store::new(&blueprint.engine, State::new(blueprint, log.clone()));
+    pub(super) async fn new(blueprint: &Arc<Blueprint>, log: &GuestLog, tables: &Snapshot) -> Result<Self> {
+        let mut store = Store::new(&blueprint.engine, State::new(blueprint, log.clone(), tables.clone()));
         store.limiter(|state| &mut state.limits);
         store.epoch_deadline_trap();
         set_deadline(&mut store, blueprint);

@@ -13,7 +13,7 @@
 //! | [`artifact`] | components that were compiled ahead of time |
 //! | `guest` | one instance, and its calls under a deadline |
 //! | `outcome` | checks what a guest says became of a batch |
-//! | `state` | what an instance can reach: limits, log, and the little of WASI that runtimes need |
+//! | `state` | what an instance can reach: limits, log, tables, and the little of WASI that runtimes need |
 
 pub mod artifact;
 mod guest;
@@ -32,6 +32,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::config::{MappingConfig, MappingLimits};
+use crate::lookup::{Granted, Tables};
 use artifact::Target;
 pub use outcome::{Mapped, Rejected};
 use state::State;
@@ -59,6 +60,7 @@ const BUILTIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/aws.wasm"));
 pub struct Sandbox {
     engine: Engine,
     linker: Linker<State>,
+    tables: Arc<Tables>,
 }
 
 impl Sandbox {
@@ -69,7 +71,12 @@ impl Sandbox {
         state::add_wasi(&mut linker)?;
         bindings::elbow::mapping::host::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
         spawn_clock(&engine)?;
-        Ok(Self { engine, linker })
+        Ok(Self { engine, linker, tables: Arc::default() })
+    }
+
+    /// The same, with tables that the mappings which are loaded from here on may be granted.
+    pub fn with_tables(self, tables: Arc<Tables>) -> Self {
+        Self { tables, ..self }
     }
 
     /// Compiles and links a mapping, and has it accept its settings. Takes tens of milliseconds for a small component,
@@ -103,6 +110,7 @@ impl Sandbox {
                 anyhow!("mapping `{name}`: {origin} does not export the world elbow:mapping/mapping@0.1.0: {error:#}")
             })?,
             settings: serde_json::Value::Object(config.settings.clone()).to_string(),
+            tables: self.tables.granted(config.granted()).with_context(|| format!("mapping `{name}`"))?,
             limits: config.limits.clone(),
         });
         let description = guest::describe(&blueprint).with_context(|| format!("mapping `{name}` ({origin})"))?;
@@ -182,6 +190,7 @@ struct Blueprint {
     engine: Engine,
     pre: bindings::MappingPre<State>,
     settings: String,
+    tables: Granted,
     limits: MappingLimits,
 }
 

@@ -15,6 +15,7 @@ use super::guest::{self, Guest};
 use super::outcome::{Mapped, Rejected};
 use super::state::GuestLog;
 use super::{Blueprint, Mapping, ObjectFacts, Plan};
+use crate::lookup::Snapshot;
 
 /// How many batches wait on each side of the guest.
 const QUEUE: usize = 2;
@@ -102,7 +103,9 @@ fn run(
     };
     runtime.block_on(async {
         let log = GuestLog::new(&blueprint.name, &object.id, blueprint.limits.log_lines);
-        let mut session = Session { blueprint, object, log: &log, guest: None, failures: 0, restarts: 0 };
+        // One for the whole object: every instance that it takes gets the same answers.
+        let tables = blueprint.tables.now();
+        let mut session = Session { blueprint, object, log: &log, tables, guest: None, failures: 0, restarts: 0 };
         match session.start().await {
             Ok(plan) => drop(planned.send(Ok(plan))),
             Err(error) => return drop(planned.send(Err(error))),
@@ -134,6 +137,7 @@ struct Session<'a> {
     blueprint: &'a Arc<Blueprint>,
     object: &'a ObjectFacts,
     log: &'a GuestLog,
+    tables: Snapshot,
     /// None after a failure, until the next batch needs one.
     guest: Option<Guest>,
     /// Records on which it failed.
@@ -144,7 +148,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn start(&mut self) -> Result<Plan> {
-        let mut guest = Guest::new(self.blueprint, self.log).await?;
+        let mut guest = Guest::new(self.blueprint, self.log, &self.tables).await?;
         let plan = guest.begin(self.object).await?;
         self.guest = Some(guest);
         Ok(plan)

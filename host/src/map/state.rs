@@ -1,5 +1,7 @@
-//! What an instance can reach: its limits, the log, and the little of WASI that language runtimes need to start.
+//! What an instance can reach: its limits, the log, the tables that it is granted, and the little of WASI that language
+//! runtimes need to start.
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -15,6 +17,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::Blueprint;
 use super::bindings::elbow::mapping::types::{Level, LookupError};
+use crate::lookup::{NotGranted, Snapshot};
 
 /// The WASI packages that a mapping may import, without `wasi:`. No files, no sockets, no HTTP.
 pub(super) const GRANTED: &[&str] = &["cli/", "clocks/", "io/", "random/"];
@@ -28,10 +31,11 @@ pub(super) struct State {
     table: ResourceTable,
     pub(super) limits: StoreLimits,
     log: GuestLog,
+    tables: Snapshot,
 }
 
 impl State {
-    pub(super) fn new(blueprint: &Blueprint, log: GuestLog) -> Self {
+    pub(super) fn new(blueprint: &Blueprint, log: GuestLog, tables: Snapshot) -> Self {
         let memory = usize::try_from(blueprint.limits.memory).unwrap_or(usize::MAX);
         Self {
             wasi: WasiCtx::builder()
@@ -45,6 +49,7 @@ impl State {
                 .trap_on_grow_failure(true)
                 .build(),
             log,
+            tables,
         }
     }
 }
@@ -79,9 +84,11 @@ impl super::bindings::elbow::mapping::host::Host for State {
         self.log.line(level, &message);
     }
 
-    /// The config grants no tables yet.
-    fn lookup(&mut self, _table: String, _key: String) -> Result<Option<String>, LookupError> {
-        Err(LookupError::NotGranted)
+    fn lookup(&mut self, table: String, key: String) -> Result<Option<String>, LookupError> {
+        match self.tables.lookup(&table, &key) {
+            Ok(row) => Ok(row.map(Cow::into_owned)),
+            Err(NotGranted) => Err(LookupError::NotGranted),
+        }
     }
 }
 

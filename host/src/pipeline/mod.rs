@@ -11,6 +11,7 @@ mod drift;
 mod outlet;
 mod passage;
 mod selection;
+mod tables;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -30,6 +31,7 @@ use crate::deliver::counters::DeliveryReport;
 use crate::event_id::EventId;
 use crate::fetch::{Fetcher, Uri};
 use crate::ledger::Ledger;
+use crate::lookup::TableReport;
 use crate::map::{Mapping, Sandbox};
 use crate::object::Object;
 use crate::route::Routes;
@@ -38,6 +40,7 @@ use books::Passage;
 use dead_letters::DeadLetters;
 use drift::Drift;
 pub use selection::{Checkpoint, Selection};
+pub use tables::Tables;
 
 /// All that objects go through. Shared by the tasks that read them.
 pub struct Pipeline {
@@ -45,6 +48,7 @@ pub struct Pipeline {
     fetcher: Arc<Fetcher>,
     routes: Routes,
     mappings: BTreeMap<String, Mapping>,
+    tables: Arc<Tables>,
     destinations: BTreeMap<String, Destination>,
     dead_letters: DeadLetters,
     drift: Drift,
@@ -90,31 +94,36 @@ pub struct Progress {
 }
 
 impl Pipeline {
-    /// Loads the mappings and opens the destinations. Connects to nothing.
+    /// Loads the tables and the mappings, and opens the destinations. Connects to none of these.
     pub async fn new(config: Config, fetcher: Fetcher) -> Result<Self> {
         config.validate_routes()?;
+        let fetcher = Arc::new(fetcher);
+        let tables = Tables::load(&config.granted_lookups(), &fetcher).await?.refreshing();
         let most_memory = config.mappings.values().map(|mapping| mapping.limits.memory).max();
         let sandbox = Sandbox::new(config.limits.concurrency.get(), most_memory.unwrap_or_default())?;
+        let sandbox = sandbox.with_tables(tables.tables());
         let mut mappings = BTreeMap::new();
         for (name, mapping) in &config.mappings {
             // Compiling a component takes long enough to be in the way of the runtime's other tasks.
             let loaded = tokio::task::block_in_place(|| sandbox.load(name, mapping))?;
             mappings.insert(name.clone(), loaded);
         }
-        Self::open(Arc::new(config), Arc::new(fetcher), mappings, Drift::default()).await
+        Self::open(Arc::new(config), fetcher, mappings, Arc::new(tables), Drift::default()).await
     }
 
-    /// The same mappings, and destinations of its own: for another run, which has so long when it is stopped.
+    /// The same mappings and tables, and destinations of its own: for another run, which has so long when it is stopped.
     pub async fn another(&self, stop_timeout: Duration) -> Result<Self> {
         let mut config = Config::clone(&self.config);
         config.limits.stop_timeout = stop_timeout;
-        Self::open(Arc::new(config), Arc::clone(&self.fetcher), self.mappings.clone(), self.drift.clone()).await
+        let (fetcher, tables) = (Arc::clone(&self.fetcher), Arc::clone(&self.tables));
+        Self::open(Arc::new(config), fetcher, self.mappings.clone(), tables, self.drift.clone()).await
     }
 
     async fn open(
         config: Arc<Config>,
         fetcher: Arc<Fetcher>,
         mappings: BTreeMap<String, Mapping>,
+        tables: Arc<Tables>,
         drift: Drift,
     ) -> Result<Self> {
         let mut destinations = BTreeMap::new();
@@ -129,6 +138,7 @@ impl Pipeline {
             drift,
             fetcher,
             mappings,
+            tables,
             destinations,
             given_up: CancellationToken::new(),
             progress: Arc::default(),
@@ -154,6 +164,17 @@ impl Pipeline {
             all.sockets.merge(&report.sockets);
         }
         all
+    }
+
+    /// How the tables are that mappings look things up in.
+    pub fn table_reports(&self) -> Vec<TableReport> {
+        self.tables.reports()
+    }
+
+    /// Refreshes the tables that are due, for a process that may have been frozen when they were; see
+    /// [`Tables::refresh_due`].
+    pub async fn refresh_tables(&self, within: Duration) {
+        self.tables.refresh_due(within).await;
     }
 
     /// Forwards all objects that the URIs name and the selection takes, and answers for each. When `stop` is cancelled, no

@@ -1,6 +1,7 @@
 //! A mapping that misbehaves in the way its settings name, on the records that contain a text that they name.
 //!
-//! Otherwise each line becomes `{"line": "…"}`, empty lines are dropped. It is written against the bare bindings, since
+//! Otherwise each line becomes `{"line": "…"}`, with the row of a table that the settings name as text, and empty lines
+//! are dropped. It is written against the bare bindings, since
 //! the SDK would not let it break the contract.
 
 use elbow_guest::component::bindings::Guest;
@@ -19,6 +20,8 @@ struct Settings {
     header: Option<String>,
     /// The name of the array that holds the records; empty for values at the top level.
     json: Option<String>,
+    /// The table in which each line is looked up.
+    table: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -110,7 +113,15 @@ impl Guest for Component {
                     fault => misbehave(fault, &mut outcome.events),
                 }
             }
-            json::object(&mut outcome.events, |event| event.text("line", &text));
+            let row = settings.table.as_ref().map(|table| host::lookup(table, &text));
+            json::object(&mut outcome.events, |event| {
+                event.text("line", &text);
+                match &row {
+                    Some(Ok(Some(row))) => event.text("row", row),
+                    Some(Err(host::NotGranted)) => event.text("row", "not granted"),
+                    Some(Ok(None)) | None => {}
+                }
+            });
             outcome.events.push(b'\n');
             outcome.event_records.push(index);
         }
