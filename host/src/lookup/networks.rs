@@ -1,7 +1,7 @@
 //! CIDR lists: networks, alone or as a column of CSV, of which the most specific one that has an address answers.
 //!
 //! ```text
-//! # The first line that is no comment has the columns' names, unless it is a network itself.
+//! # The first line that is no comment has the columns' names, unless it begins with a network.
 //! cidr,site
 //! 10.0.0.0/8,office
 //! 10.1.0.0/16,warehouse
@@ -43,7 +43,7 @@ pub(super) fn read(bytes: impl Read, key: Option<&str>) -> Result<Networks> {
     let mut table = Networks::default();
     let mut line = StringRecord::new();
     let mut has_line = next(&mut lines, &mut line)?;
-    if !has_line || network(&line[0]).is_ok() {
+    if !has_line || !is_name(&line[0]) {
         ensure!(key.is_none(), "`key` is `{}`, but no line has the names of its columns", key.unwrap_or_default());
         ensure!(
             line.len() <= 1,
@@ -105,6 +105,12 @@ impl Networks {
     pub(super) fn bytes(&self) -> usize {
         self.rests.bytes() + self.v4 * NODE_V4 + self.v6 * NODE_V6
     }
+}
+
+/// Whether a first cell can be a column's name. What has the look of a network is none, so that one with a mistake in it is
+/// reported, rather than taken for a name and left out.
+fn is_name(cell: &str) -> bool {
+    !cell.starts_with(|c: char| c.is_ascii_digit()) && !cell.contains([':', '/'])
 }
 
 /// A network, or an address, which is a network of one. One of v4 in the clothes of v6 is one of v4.
@@ -182,6 +188,7 @@ mod tests {
                 "10.0.0.0/8,a\n",
                 "line 1 has 2 columns, but no line above has their names: begin with `cidr,NAME,...`",
             ),
+            (None, "fe80:::/10\n", "line 1: `fe80:::/10` is no network: expected one such as `10.0.0.0/8`"),
             (None, "10.0.0.0/8\n10.0.0.0/9,a\n", "line 2 has 2 columns: expected 1, as in the first line"),
             (
                 None,

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::config::{MappingConfig, MappingLimits};
@@ -69,7 +69,7 @@ impl Sandbox {
         let engine = engine(instances, max_memory, Target::ThisMachine)?;
         let mut linker = Linker::new(&engine);
         state::add_wasi(&mut linker)?;
-        bindings::elbow::mapping::host::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
+        state::add_host(&mut linker)?;
         spawn_clock(&engine)?;
         Ok(Self { engine, linker, tables: Arc::default() })
     }

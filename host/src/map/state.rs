@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use anyhow::Result;
 use tokio::io::AsyncWrite;
-use wasmtime::component::{Linker, ResourceTable};
-use wasmtime::{StoreLimits, StoreLimitsBuilder};
+use wasmtime::component::{Linker, ResourceTable, WasmStr};
+use wasmtime::{StoreContextMut, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView};
 use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -77,19 +77,23 @@ pub(super) fn add_wasi(linker: &mut Linker<State>) -> Result<()> {
     Ok(())
 }
 
-impl super::bindings::elbow::mapping::types::Host for State {}
-
-impl super::bindings::elbow::mapping::host::Host for State {
-    fn log(&mut self, level: Level, message: String) {
-        self.log.line(level, &message);
-    }
-
-    fn lookup(&mut self, table: String, key: String) -> Result<Option<String>, LookupError> {
-        match self.tables.lookup(&table, &key) {
+/// Links the two imports of the contract. By hand, since the generated code would copy both texts of each lookup: these are
+/// read where they lie in the guest's memory.
+pub(super) fn add_host(linker: &mut Linker<State>) -> Result<()> {
+    let mut host = linker.instance("elbow:mapping/host@0.1.0")?;
+    host.func_wrap("log", |store: StoreContextMut<'_, State>, (level, message): (Level, String)| {
+        store.data().log.line(level, &message);
+        Ok(())
+    })?;
+    host.func_wrap("lookup", |store: StoreContextMut<'_, State>, (table, key): (WasmStr, WasmStr)| {
+        let (table, key) = (table.to_str(&store)?, key.to_str(&store)?);
+        let row = match store.data().tables.lookup(&table, &key) {
             Ok(row) => Ok(row.map(Cow::into_owned)),
             Err(NotGranted) => Err(LookupError::NotGranted),
-        }
-    }
+        };
+        Ok((row,))
+    })?;
+    Ok(())
 }
 
 /// The log of a guest, with a bound on its lines for each object. Shared by the instances that an object takes.
