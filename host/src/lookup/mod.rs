@@ -71,6 +71,7 @@ impl Format {
 /// A table, read.
 pub struct Table(Kind);
 
+#[allow(clippy::large_enum_variant, reason = "there are a few tables, and each has its place on the heap")]
 enum Kind {
     Keyed(Keyed),
     Networks(Networks),

@@ -148,7 +148,8 @@ impl Watched {
         !refresh.is_zero() && self.health().asked.elapsed() >= refresh
     }
 
-    /// Puts a newer table in the place of the one that is there, if there is a newer one and it can be read.
+    /// Puts a newer table in the place of the one that is there, if there is a newer one and it can be read. Dropping the
+    /// future leaves the table as it was; what is being read then is read to its end, for nothing.
     async fn refresh(&self, tables: &lookup::Tables) {
         let mut version = self.version.lock().await;
         let asked = Moment::now();
