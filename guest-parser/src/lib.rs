@@ -112,7 +112,12 @@ impl Aws {
             fields.extend(columns.new_fields(table, self.settings.style));
         }
         let fields = self.settings.apply(fields)?;
-        let filter = Filter::compile(&self.settings, &conditions_see(table, &fields), &self.all_names())?;
+        // An instance serves one object: what no setting asks for is not made for it.
+        let (seen, all) = match self.settings.has_conditions() {
+            true => (conditions_see(table, &fields), self.all_names()),
+            false => (vec![], vec![]),
+        };
+        let filter = Filter::compile(&self.settings, &seen, &all)?;
         let program = Program::compile(table, &self.settings, fields);
         let style = self.settings.style;
         Ok(Reader { table, program, filter, input, style, values: RefCell::default(), decoded: RefCell::default() })
@@ -143,6 +148,9 @@ impl Mapping for Aws {
 
     fn configure(settings: Settings) -> Result<Self, String> {
         let aws = Self { settings, reader: None };
+        if !aws.settings.names_fields() {
+            return Ok(aws);
+        }
         if let Some(mistake) = aws.settings.unknown_names(&aws.all_names()) {
             return Err(mistake);
         }
@@ -220,16 +228,17 @@ impl Reader {
             }
         };
         self.extra_columns(line, values, count, known);
-        if self.has_unknown(values, count, known) {
-            self.note_unknown(values, count, known, events);
-        }
         (self.table.parts)(line.batch(), values)?;
         if let Some(filter) = &self.filter
             && !filter.keeps(&self.program, line.batch(), values)?
         {
             return Ok(Fate::Dropped);
         }
-        events.push_written(|out| self.program.write(line.batch(), line.is_special(), values, out))
+        let fate = events.push_written(|out| self.program.write(line.batch(), line.is_special(), values, out))?;
+        if self.has_unknown(values, count, known) {
+            self.note_unknown(values, count, known, events);
+        }
+        Ok(fate)
     }
 
     /// While AWS prepares a column, a single `-` may already stand at the end of a line: that one means nothing.
@@ -283,19 +292,20 @@ impl Reader {
         {
             return Ok(Fate::Dropped);
         }
-        for (name, _) in &decoded.unknown {
-            events.note_unknown(name);
-        }
         if self.style != Style::Flat {
             decoded.gather_unknown(values);
         }
-        events.push_written(|out| {
+        let fate = events.push_written(|out| {
             self.program.write(&decoded.bytes, true, values, out)?;
             if self.style == Style::Flat && !decoded.unknown.is_empty() {
                 decoded.append_unknown(&self.program, out.bytes());
             }
             Ok(())
-        })
+        })?;
+        for (name, _) in &decoded.unknown {
+            events.note_unknown(name);
+        }
+        Ok(fate)
     }
 }
 

@@ -5,7 +5,7 @@
 //! is not used costs nothing.
 
 use elbow_guest::scan::Span;
-use elbow_guest::{Buffer, Field, Reject, json};
+use elbow_guest::{Buffer, Field, JsonType, Reject, json};
 
 use crate::redact::Redact;
 use crate::settings::Settings;
@@ -55,8 +55,8 @@ enum Item {
 /// How deep an event can be nested.
 const MAX_DEPTH: usize = 8;
 
-/// How many bytes stand behind the last name.
-const PADDING: usize = 16;
+/// How many bytes stand behind the last name: as many as a copy in steps may take too many.
+const PADDING: usize = 32;
 
 impl Program {
     /// The program that writes these fields of a format.
@@ -90,7 +90,8 @@ impl Program {
         self.promises.iter().any(|promise| promise.name == name)
     }
 
-    /// Writes one event. `is_special` says whether a text may need to be decoded or escaped. An error names the value that is not what its column must hold.
+    /// Writes one event. `is_special` says whether a text may need to be decoded or escaped. An error names the value that
+    /// is not what its column must hold.
     #[inline(always)]
     pub fn write(&self, batch: &[u8], is_special: bool, values: &Values, out: &mut Buffer) -> Result<(), Reject> {
         // Where an object's name begins, and where its members do.
@@ -279,10 +280,11 @@ impl Program {
                 false => return Err(expected("a status, as `200`, or `-`")),
             },
             Source::TextIn(_, encoding) => quoted(out, &write::decode(text, *encoding)),
-            Source::Url(slot) => {
+            Source::Url(_) | Source::Query(_) => {
                 let decoded = write::decode(text, self.encoding);
+                let is_query = matches!(source, Source::Query(_));
                 match &self.redact {
-                    Some(redact) => quoted(out, &redact.apply(&decoded, *slot == Slot::QUERY)),
+                    Some(redact) => quoted(out, &redact.apply(&decoded, is_query)),
                     None => quoted(out, &decoded),
                 }
             }
@@ -363,7 +365,20 @@ impl Program {
                     quoted(out, version);
                 }
             }
-            Source::Json(..) | Source::Members(_) => out.bytes().extend_from_slice(text),
+            Source::Json(_, json_type) => {
+                let (first, what) = match json_type {
+                    JsonType::Array => (&b"["[..], "an array"),
+                    JsonType::Object => (&b"{"[..], "an object"),
+                    JsonType::Boolean => (&b"tf"[..], "true or false"),
+                    JsonType::Number => (&b"-0123456789"[..], "a number"),
+                    JsonType::Text => (&b"\""[..], "a text"),
+                };
+                if !text.first().is_some_and(|byte| first.contains(byte)) {
+                    return Err(expected(what));
+                }
+                out.bytes().extend_from_slice(text);
+            }
+            Source::Members(_) => out.bytes().extend_from_slice(text),
             Source::JsonText(_) => quoted(out, text),
             Source::Present(slot, one, other) => {
                 quoted(out, if values.get(*slot).is_none() { other } else { one }.as_bytes());
@@ -450,7 +465,9 @@ impl Program {
         match source {
             Source::Text(slot) => Step::Text(self.prepare(name, "\""), slot, self.encoding),
             Source::TextIn(slot, encoding) => Step::Text(self.prepare(name, "\""), slot, encoding),
-            Source::Url(slot) if self.redact.is_none() => Step::Text(self.prepare(name, "\""), slot, self.encoding),
+            Source::Url(slot) | Source::Query(slot) if self.redact.is_none() => {
+                Step::Text(self.prepare(name, "\""), slot, self.encoding)
+            }
             Source::Number(slot) => Step::Number(self.prepare(name, ""), slot),
             Source::Seconds(slot) => Step::Seconds(self.prepare(name, ""), slot),
             Source::Time(slot) => Step::Time(self.prepare(name, "\""), slot),

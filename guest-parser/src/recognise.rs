@@ -160,24 +160,17 @@ fn by_key(key: &str) -> Option<Kind> {
 /// JSON, by the names of members that only one format has. The record may be cut off.
 fn by_members(json: &[u8]) -> Option<Kind> {
     let has = |name: &str| memchr::memmem::find(json, format!("\"{name}\"").as_bytes()).is_some();
-    let marks: [(&[&str], Kind); 9] = [
-        (&["webaclId"], Kind::Waf),
-        (&["Records", "eventVersion"], Kind::CloudTrail),
-        (&["digestStartTime"], Kind::CloudTrail),
-        (&["x-edge-location"], Kind::CloudFront),
-        (&["target_group_id"], Kind::AlbHealthCheck),
-        (&["listener_port"], Kind::AlbConnection),
-        (&["tls_handshake_time"], Kind::Nlb),
-        (&["schema_version_id"], Kind::S3Access),
-        (&["elb", "client:port"], Kind::Alb),
+    let marks = [
+        (has("webaclId"), Kind::Waf),
+        (has("Records") || has("digestStartTime") || has("eventVersion") && has("eventTime"), Kind::CloudTrail),
+        (has("x-edge-location"), Kind::CloudFront),
+        (has("target_group_id"), Kind::AlbHealthCheck),
+        (has("listener_port"), Kind::AlbConnection),
+        (has("tls_handshake_time"), Kind::Nlb),
+        (has("schema_version_id"), Kind::S3Access),
+        (has("elb") && (has("client:port") || has("request")), Kind::Alb),
     ];
-    let of_cloudtrail = has("Records") || has("eventVersion") && has("eventTime");
-    let found = marks.into_iter().find(|(names, kind)| match kind {
-        Kind::CloudTrail if names.len() == 2 => of_cloudtrail,
-        Kind::Alb => has("elb") && (has("client:port") || has("request")),
-        _ => names.iter().all(|name| has(name)),
-    });
-    found.map(|(_, kind)| kind)
+    marks.into_iter().find(|(is_so, _)| *is_so).map(|(_, kind)| kind)
 }
 
 /// The line of the object by which a load balancer tests its permission to write.

@@ -104,6 +104,16 @@ impl Settings {
         Ok(fields)
     }
 
+    /// Whether records may be dropped by a condition, or by chance.
+    pub fn has_conditions(&self) -> bool {
+        !self.only.is_empty() || !self.except.is_empty() || self.sample.is_some()
+    }
+
+    /// Whether there is anything that may be wrong with the fields of a format.
+    pub fn names_fields(&self) -> bool {
+        self.has_conditions() || !self.add.is_empty() || !self.rename.is_empty() || !self.drop.is_empty()
+    }
+
     /// Whether a dot in a name nests.
     fn nests(&self) -> bool {
         self.style != Style::Flat
@@ -268,6 +278,43 @@ mod tests {
         assert_eq!(first.events, mapped(json!({ "sample": 2 })).events);
         assert_eq!(first.event_records.len() + first.dropped as usize, 2);
         assert_eq!(mapped(json!({ "sample": 1 })).dropped, 0);
+    }
+
+    /// What becomes of an object of another format.
+    fn of(format: &str, settings: Value, head: &str, records: &str) -> String {
+        let mut settings = settings;
+        settings["format"] = format.into();
+        let mut aws = Aws::configure(serde_json::from_value(settings).unwrap()).unwrap();
+        let object = elbow_guest::Object {
+            id: "-".into(),
+            bucket: None,
+            key: "-".into(),
+            size: None,
+            etag: None,
+            last_modified: None,
+            captures: vec![],
+            head: format!("{head}{records}").into(),
+        };
+        aws.begin(&object).unwrap();
+        String::from_utf8(map_batch(&aws, records.as_bytes()).events).unwrap()
+    }
+
+    #[test]
+    fn a_query_that_stands_alone_is_redacted_from_its_first_parameter_on() {
+        for style in ["flat", "ecs"] {
+            let settings = json!({ "style": style, "redact_query": ["token"], "keep_message": true });
+            let cloudfront = of(
+                "cloudfront",
+                settings.clone(),
+                "#Fields: date time cs-uri-query\n",
+                "2026-10-05\t08:15:30\ttoken=secret&b=2\n",
+            );
+            let waf = "{\"timestamp\":1791188130120,\"httpRequest\":{\"args\":\"token=secret&b=2\"}}\n";
+            for event in [cloudfront, of("waf", settings, "", waf)] {
+                assert!(!event.contains("secret"), "{event}");
+                assert_eq!(event.matches("token=REDACTED&b=2").count(), 2, "{event}");
+            }
+        }
     }
 
     #[test]

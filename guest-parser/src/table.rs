@@ -111,8 +111,10 @@ pub enum Source {
     Digits(Slot),
     /// Text exactly as it is in the line.
     Raw(Slot),
-    /// The URL, or a part of it that may hold a query: as text, and what `redact_query` looks at.
+    /// A URL, or what may hold one: as text, and what `redact_query` looks at.
     Url(Slot),
+    /// The query of a URL alone, without the question mark: the same.
+    Query(Slot),
     /// A number, with the digits of the line.
     Number(Slot),
     /// A time in seconds; `-1` is no value.
@@ -185,6 +187,7 @@ impl Source {
             | Digits(slot)
             | Raw(slot)
             | Url(slot)
+            | Query(slot)
             | Number(slot)
             | Seconds(slot)
             | Time(slot)

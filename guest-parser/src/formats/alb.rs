@@ -14,7 +14,7 @@ use elbow_guest::scan::{Span, Syntax};
 
 use crate::styles::Original;
 use crate::table::Source::{
-    Columns, Constant, Flag, HttpOutcome, Number, Numbers, OptionalTime, Seconds, Text, Texts, Time, TlsName,
+    Columns, Constant, Flag, HttpOutcome, Number, Numbers, OptionalTime, Query, Seconds, Text, Texts, Time, TlsName,
     TlsVersion, Url,
 };
 use crate::table::{Encoding, Header, Output, Table, field, since};
@@ -181,7 +181,7 @@ const FIELDS: &[Output] = &[
     field(Text(Slot::HOST), "url_host", &["url.domain"], "host of the URL"),
     field(Number(Slot::URL_PORT), "url_port", &["url.port"], "port of the URL"),
     field(Text(Slot::PATH), "url_path", &["url.path"], "path of the URL"),
-    field(Url(Slot::QUERY), "url_query", &["url.query"], "query of the URL, without the question mark"),
+    field(Query(Slot::QUERY), "url_query", &["url.query"], "query of the URL, without the question mark"),
     field(Text(USER_AGENT), "user_agent", &["user_agent.original"], "user agent, cut at 8 KB"),
     field(Text(CIPHER), "ssl_cipher", &["aws.elb.ssl_cipher", "tls.cipher"], "TLS cipher"),
     field(Text(TLS_PROTOCOL), "ssl_protocol", &["aws.elb.ssl_protocol"], "TLS protocol, as `TLSv1.3`"),

@@ -8,7 +8,7 @@ use elbow_guest::scan::{Span, Syntax};
 
 use crate::styles::Original;
 use crate::table::Source::{
-    Columns, HttpOutcome, ListenerProtocol, Number, Seconds, Text, Time, TlsName, TlsVersion, Url,
+    Columns, HttpOutcome, ListenerProtocol, Number, Query, Seconds, Text, Time, TlsName, TlsVersion, Url,
 };
 use crate::table::{Encoding, Header, Output, Table, field, since};
 use crate::values::{Slot, Values};
@@ -115,7 +115,7 @@ const FIELDS: &[Output] = &[
     field(Text(Slot::HOST), "url_host", &["url.domain"], "host of the URL"),
     field(Number(Slot::URL_PORT), "url_port", &["url.port"], "port of the URL"),
     field(Text(Slot::PATH), "url_path", &["url.path"], "path of the URL"),
-    field(Url(Slot::QUERY), "url_query", &["url.query"], "query of the URL, without the question mark"),
+    field(Query(Slot::QUERY), "url_query", &["url.query"], "query of the URL, without the question mark"),
     since("2015-05", Text(USER_AGENT), "user_agent", &["user_agent.original"], "user agent"),
     since("2015-05", Text(CIPHER), "ssl_cipher", &["aws.elb.ssl_cipher", "tls.cipher"], "TLS cipher, by OpenSSL's name"),
     since("2015-05", Text(TLS_PROTOCOL), "ssl_protocol", &["aws.elb.ssl_protocol"], "TLS protocol, as `TLSv1.2`"),

@@ -7,8 +7,8 @@
 use elbow_guest::scan::Syntax;
 
 use crate::table::Source::{
-    CloudFrontTime, Columns, Flag, Forwarded, HttpOutcome, HttpVersion, Nanoseconds, Number, Text, TextIn, TlsName,
-    TlsVersion, Url,
+    CloudFrontTime, Columns, Flag, Forwarded, HttpOutcome, HttpVersion, Nanoseconds, Number, Query, Text, TextIn,
+    TlsName, TlsVersion, Url,
 };
 use crate::table::{Encoding, Header, Output, Table, field, since};
 use crate::values::Slot;
@@ -136,7 +136,7 @@ const FIELDS: &[Output] = &[
     field(Number(SC_STATUS), "sc_status", &["http.response.status_code"], "HTTP status; 0 if the viewer closed the connection before there was one"),
     field(Url(CS_REFERER), "cs_referer", &["http.request.referrer"], "referrer"),
     field(TextIn(CS_USER_AGENT, Encoding::PercentUserAgent), "cs_user_agent", &["user_agent.original"], "user agent"),
-    field(Url(CS_URI_QUERY), "cs_uri_query", &["url.query"], "query of the URL"),
+    field(Query(CS_URI_QUERY), "cs_uri_query", &["url.query"], "query of the URL"),
     field(Text(CS_COOKIE), "cs_cookie", &["aws.cloudfront.cookies"], "cookies, if they are logged"),
     field(Text(X_EDGE_RESULT_TYPE), "x_edge_result_type", &["aws.cloudfront.edge_result_type"], "how the request was served, as `Hit`"),
     field(Text(X_EDGE_REQUEST_ID), "x_edge_request_id", &["http.request.id", "event.id"], "id of the request"),

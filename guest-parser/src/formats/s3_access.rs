@@ -7,7 +7,7 @@ use elbow_guest::Reject;
 use elbow_guest::scan::Syntax;
 
 use crate::table::Source::{
-    Address, BracketTime, Columns, Flag, HttpOutcome, Key, Nanoseconds, Number, Text, TlsName, TlsVersion, Url,
+    Address, BracketTime, Columns, Flag, HttpOutcome, Key, Nanoseconds, Number, Query, Text, TlsName, TlsVersion, Url,
 };
 use crate::table::{Encoding, Header, Output, Table, field, since};
 use crate::values::{Slot, Values};
@@ -112,7 +112,7 @@ const FIELDS: &[Output] = &[
     field(Text(Slot::HOST), "url_host", &["url.domain"], "host of the URL"),
     field(Number(Slot::URL_PORT), "url_port", &["url.port"], "port of the URL"),
     field(Text(Slot::PATH), "url_path", &["url.path"], "path of the URL"),
-    field(Url(Slot::QUERY), "url_query", &["url.query"], "query of the URL, without the question mark"),
+    field(Query(Slot::QUERY), "url_query", &["url.query"], "query of the URL, without the question mark"),
     field(Number(STATUS), "http_status", &["aws.s3access.http_status", "http.response.status_code"], "HTTP status"),
     field(HttpOutcome(STATUS), "", &["event.outcome"], "`success` for a status below 400, else `failure`"),
     field(Text(ERROR), "error_code", &["aws.s3access.error_code", "event.code"], "error, as `AccessDenied`"),

@@ -6,7 +6,7 @@
 use elbow_guest::JsonType;
 use elbow_guest::scan::Syntax;
 
-use crate::table::Source::{Address, Choice, EpochMilliseconds, HttpVersion, Json, Members, Number, Text, Url};
+use crate::table::Source::{Address, Choice, EpochMilliseconds, HttpVersion, Json, Members, Number, Query, Text, Url};
 use crate::table::{Encoding, Header, Output, Table, field};
 use crate::values::Slot;
 
@@ -130,7 +130,7 @@ const FIELDS: &[Output] = &[
     field(Text(HTTP_REQUEST_COUNTRY), "http_request_country", &["source.geo.country_iso_code"], "client's country"),
     field(Json(HTTP_REQUEST_HEADERS, JsonType::Array), "http_request_headers", &["aws.waf.request.headers"], "headers, as names and values, repeats included"),
     field(Url(HTTP_REQUEST_URI), "http_request_uri", &["url.path"], "path of the URL"),
-    field(Url(HTTP_REQUEST_ARGS), "http_request_args", &["url.query"], "query of the URL"),
+    field(Query(HTTP_REQUEST_ARGS), "http_request_args", &["url.query"], "query of the URL"),
     field(Text(HTTP_REQUEST_FRAGMENT), "http_request_fragment", &["url.fragment"], "fragment of the URL"),
     field(Text(HTTP_REQUEST_SCHEME), "http_request_scheme", &["url.scheme"], "scheme of the URL"),
     field(Text(HTTP_REQUEST_HOST), "http_request_host", &["url.domain"], "host of the URL"),

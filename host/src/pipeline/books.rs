@@ -200,6 +200,9 @@ pub(super) fn oversize_reason(record: &Oversize, max_record: u64) -> String {
     )
 }
 
+/// How many unknown names are counted for an object: a mapping that names ever new ones does not get more memory.
+const MOST_UNKNOWN: usize = 64;
+
 /// What the second half has counted.
 #[derive(Default)]
 pub(super) struct MappedTotals {
@@ -227,7 +230,9 @@ impl MappedTotals {
             self.rejects.add(format!("record {number}: {}", reject.reason));
         }
         for (name, records) in &mapped.unknown {
-            *self.unknown.entry(name.clone()).or_default() += records;
+            if self.unknown.len() < MOST_UNKNOWN || self.unknown.contains_key(name) {
+                *self.unknown.entry(name.clone()).or_default() += records;
+            }
         }
         self.took += mapped.took;
         self.mapped += mapped.mapped;
