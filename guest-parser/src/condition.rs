@@ -5,8 +5,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::program::Program;
 use crate::settings::{Settings, like};
+use crate::source::Source;
 use crate::styles::Named;
-use crate::table::Source;
 use crate::values::{Slot, Values};
 
 /// Which records are kept.

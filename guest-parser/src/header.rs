@@ -4,8 +4,9 @@ use elbow_guest::scan::Fields;
 use elbow_guest::{Fate, Reject};
 
 use crate::settings::Style;
+use crate::source::Source;
 use crate::styles::Named;
-use crate::table::{Header, Source, Table};
+use crate::table::{Header, Table};
 use crate::values::{SLOTS, Slot};
 
 /// The columns of a file, in its own order.

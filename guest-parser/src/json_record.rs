@@ -16,7 +16,8 @@ use serde_json::value::RawValue;
 
 use crate::header::snake_case;
 use crate::program::Program;
-use crate::table::{Source, Table};
+use crate::source::Source;
+use crate::table::Table;
 use crate::values::{Slot, Values};
 
 /// How records of a table are read from JSON.

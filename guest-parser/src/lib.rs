@@ -16,6 +16,7 @@
 //! | [`header`] | the columns that a file names itself |
 //! | [`json_record`] | from the members of a JSON object to slots |
 //! | [`table`] | what a format's table can say |
+//! | [`source`] | where the value of a field comes from, and what becomes of it |
 //! | [`styles`] | the names that each style gives to the fields |
 //! | [`values`] | the slots, and the parts that formats share: addresses, request lines |
 //! | [`program`] | table, style and settings, compiled into steps |
@@ -31,6 +32,7 @@ pub mod program;
 pub mod recognise;
 pub mod redact;
 pub mod settings;
+pub mod source;
 pub mod styles;
 pub mod table;
 pub mod values;

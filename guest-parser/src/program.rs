@@ -5,13 +5,14 @@
 //! is not used costs nothing.
 
 use elbow_guest::scan::Span;
-use elbow_guest::{Buffer, Field, JsonType, Reject, json};
+use elbow_guest::{Buffer, Field, Reject, json};
 
 use crate::redact::Redact;
 use crate::settings::Settings;
+use crate::source::{Mistake, Source, Writing};
 use crate::styles::Named;
-use crate::table::{Encoding, Source, Table};
-use crate::values::{Slot, Values, find};
+use crate::table::{Encoding, Table};
+use crate::values::{Slot, Values, begins, find};
 use crate::write;
 
 /// The steps that write an event, and what they promise.
@@ -21,9 +22,7 @@ pub struct Program {
     steps: Vec<Step>,
     promises: Vec<Field>,
     columns: &'static [&'static str],
-    separator: u8,
-    encoding: Encoding,
-    redact: Option<Redact>,
+    writing: Writing,
 }
 
 /// A name is prepared as JSON, with the comma before it and the colon behind, and before a text with its quote.
@@ -33,16 +32,38 @@ enum Step {
     Open(Span),
     Close,
     Text(Span, Slot, Encoding),
-    Number(Span, Slot),
-    Seconds(Span, Slot),
-    Time(Span, Slot),
-    /// The same, but it may be missing.
-    OptionalTime(Span, Slot),
+    Number(Span, Slot, Kind),
+    /// A time, and whether it must be there.
+    Time(Span, Slot, bool),
     /// A list of texts, or of numbers, parted by a byte. Behind the name stands the bracket that opens it.
     List(Span, Slot, u8, Item),
     /// A name with its value.
     Constant(Span),
-    Other(Span, Source),
+    /// One of two names with their values, or of none.
+    If(Test, Slot, Span, Option<Span>),
+    /// The number of a version of TLS.
+    TlsVersion(Span, Source, Slot),
+    /// Anything else, if the slot has a value.
+    Other(Span, Source, Option<Slot>),
+}
+
+/// What a value is asked.
+#[derive(Clone, Copy, Debug)]
+enum Test {
+    /// Whether there is one.
+    IsThere,
+    /// Whether it is an HTTP status from 100 to 399.
+    IsSuccess,
+    /// Whether it is the name of a version of TLS.
+    IsTls,
+}
+
+/// What a number is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Any,
+    /// `-1` is no value.
+    Seconds,
 }
 
 /// What a list has.
@@ -56,7 +77,7 @@ enum Item {
 const MAX_DEPTH: usize = 8;
 
 /// How many bytes stand behind the last name: as many as a copy in steps may take too many.
-const PADDING: usize = 32;
+const PADDING: usize = 64;
 
 impl Program {
     /// The program that writes these fields of a format.
@@ -71,9 +92,11 @@ impl Program {
             steps: Vec::new(),
             promises,
             columns: table.columns,
-            separator: table.syntax.separator,
-            encoding: table.encoding,
-            redact: Redact::new(&settings.redact_query),
+            writing: Writing {
+                encoding: table.encoding,
+                separator: table.syntax.separator,
+                redact: Redact::new(&settings.redact_query),
+            },
         };
         program.flatten(tree, 1);
         program.names.extend_from_slice(&[0; PADDING]);
@@ -106,44 +129,25 @@ impl Program {
                         if is_special {
                             self.write_special(out, *name, value.of(batch), *encoding);
                         } else {
-                            out.put_both(&self.names, *name, batch, value, b'"');
+                            out.put_both(&self.names, *name, batch, value, Some(b'"'));
                         }
                     }
                 }
-                Step::Number(name, slot) => {
+                Step::Number(name, slot, kind) => {
                     let value = values.get(*slot);
-                    if !value.is_none() {
-                        out.put(&self.names, *name);
-                        if !write::number(out, batch, value) {
-                            return Err(self.mistake(*slot, *name, "a number"));
-                        }
+                    if write::is_plain_number(batch, value) {
+                        out.put_both(&self.names, *name, batch, value, None);
+                    } else if !value.is_none() {
+                        self.write_odd_number(out, value.of(batch), *name, *slot, *kind)?;
                     }
                 }
-                Step::Seconds(name, slot) => {
+                Step::Time(name, slot, is_needed) => {
                     let value = values.get(*slot);
-                    if !value.is_none() && value.of(batch) != b"-1" {
-                        out.put(&self.names, *name);
-                        if !write::number(out, batch, value) {
-                            return Err(self.mistake(*slot, *name, "a number of seconds"));
-                        }
-                    }
-                }
-                Step::Time(name, slot) => {
-                    let value = values.get(*slot);
-                    if value.is_none() || !write::is_timestamp(batch, value) {
-                        return Err(self.mistake(*slot, *name, "a time, as `2026-10-05T08:15:30.120450Z`"));
-                    }
-                    out.put(&self.names, *name);
-                    put_time(out, batch, value);
-                }
-                Step::OptionalTime(name, slot) => {
-                    let value = values.get(*slot);
-                    if !value.is_none() {
-                        if !write::is_timestamp(batch, value) {
-                            return Err(self.mistake(*slot, *name, "a time, as `2026-10-05T08:15:30.120450Z`"));
-                        }
-                        out.put(&self.names, *name);
-                        put_time(out, batch, value);
+                    if !value.is_none() && write::is_timestamp(batch, value) {
+                        out.put_both(&self.names, *name, batch, value, None);
+                        write::end_of_time(out);
+                    } else if *is_needed || !value.is_none() {
+                        return Err(self.reject(Mistake { slot: *slot, expected: write::A_TIME }, *name));
                     }
                 }
                 Step::List(name, slot, by, item) => {
@@ -167,7 +171,31 @@ impl Program {
                         false => close(out, members),
                     }
                 }
-                Step::Other(name, source) => self.write_other(batch, values, out, *name, source)?,
+                Step::If(test, slot, then, otherwise) => {
+                    let value = values.get(*slot);
+                    if !value.is_none() {
+                        let written = if test.holds(batch, value) { Some(*then) } else { *otherwise };
+                        if let Some(both) = written {
+                            out.put(&self.names, both);
+                        }
+                    }
+                }
+                Step::TlsVersion(name, source, slot) => {
+                    let value = values.get(*slot);
+                    if value.len as usize == "TLSv1.3".len() && begins(batch, value.start as usize, "TLSv1.") {
+                        let number = Span { start: value.start + 4, len: 3 };
+                        out.put_both(&self.names, *name, batch, number, Some(b'"'));
+                    } else if !value.is_none() {
+                        // Without the quote.
+                        let name = Span { len: name.len - 1, ..*name };
+                        self.write_other(batch, values, out, name, source)?;
+                    }
+                }
+                Step::Other(name, source, slot) => {
+                    if slot.is_none_or(|slot| !values.get(slot).is_none()) {
+                        self.write_other(batch, values, out, *name, source)?;
+                    }
+                }
             }
         }
         match out.len() == begin {
@@ -194,7 +222,7 @@ impl Program {
         if is_special || !is_one {
             out.put(&self.names, name);
             return match item {
-                Item::Text => write::texts(out, value.of(batch), by, self.encoding),
+                Item::Text => write::texts(out, value.of(batch), by, self.writing.encoding),
                 Item::Number => write::numbers(out, value.of(batch), by),
             };
         }
@@ -205,14 +233,43 @@ impl Program {
                 out.put(batch, value);
                 out.push(b'"');
             }
+            Item::Number if write::is_plain_number(batch, value) => {
+                out.put_both(&self.names, name, batch, value, Some(b']'));
+                return;
+            }
             Item::Number => {
                 out.put(&self.names, name);
-                if !write::number(out, batch, value) {
+                if !write::odd_number(out, value.of(batch)) {
                     json::string(out.bytes(), value.of(batch));
                 }
             }
         }
         out.push(b']');
+    }
+
+    /// What may be a number all the same, as one with an exponent.
+    #[inline(never)]
+    fn write_odd_number(
+        &self,
+        out: &mut Buffer,
+        text: &[u8],
+        name: Span,
+        slot: Slot,
+        kind: Kind,
+    ) -> Result<(), Reject> {
+        if kind == Kind::Seconds && text == b"-1" {
+            return Ok(());
+        }
+        let before = out.len();
+        out.put(&self.names, name);
+        match write::odd_number(out, text) {
+            true => Ok(()),
+            false => {
+                out.truncate(before);
+                let expected = if kind == Kind::Seconds { "a number of seconds" } else { "a number" };
+                Err(self.reject(Mistake { slot, expected }, name))
+            }
+        }
     }
 
     /// A text that may have to be decoded, and escaped for JSON.
@@ -236,191 +293,9 @@ impl Program {
         let before = out.len();
         out.put(&self.names, name);
         let named = out.len();
-        self.write_value(batch, values, out, name, source)?;
+        source.write(batch, values, &self.writing, out).map_err(|mistake| self.reject(mistake, name))?;
         if out.len() == named {
             out.truncate(before);
-        }
-        Ok(())
-    }
-
-    /// Writes a value, or nothing where there is none.
-    fn write_value(
-        &self,
-        batch: &[u8],
-        values: &Values,
-        out: &mut Buffer,
-        name: Span,
-        source: &Source,
-    ) -> Result<(), Reject> {
-        if let Source::CloudFrontTime(slots) = source {
-            let [date, time, seconds, milliseconds] = slots.map(|slot| values.get(slot).of(batch));
-            let time = write::cloudfront_time(date, time, seconds, milliseconds);
-            let time =
-                time.ok_or_else(|| self.mistake(slots[0], name, "a date and a time, as `2026-10-05` and `08:15:30`"))?;
-            json::string(out.bytes(), time.as_bytes());
-            return Ok(());
-        }
-        let slot = source.slot().unwrap_or(Slot::LINE);
-        let span = values.get(slot);
-        let expected = |what: &str| self.mistake(slot, name, what);
-        if span.is_none() {
-            return match source {
-                Source::EpochSeconds(_) | Source::EpochMilliseconds(_) | Source::OptionalTime(_) => Ok(()),
-                Source::Time(_) | Source::BracketTime(..) => Err(expected("a time")),
-                _ => Ok(()),
-            };
-        }
-        let text = span.of(batch);
-        let part = |slot: Slot| values.get(slot).of(batch);
-        let quoted = |out: &mut Buffer, text: &[u8]| json::string(out.bytes(), text);
-        match source {
-            Source::Text(_) => quoted(out, &write::decode(text, self.encoding)),
-            Source::Digits(_) => match !text.is_empty() && text.iter().all(u8::is_ascii_digit) {
-                true => quoted(out, text),
-                false => return Err(expected("a status, as `200`, or `-`")),
-            },
-            Source::TextIn(_, encoding) => quoted(out, &write::decode(text, *encoding)),
-            Source::Url(_) | Source::Query(_) => {
-                let decoded = write::decode(text, self.encoding);
-                let is_query = matches!(source, Source::Query(_));
-                match &self.redact {
-                    Some(redact) => quoted(out, &redact.apply(&decoded, is_query)),
-                    None => quoted(out, &decoded),
-                }
-            }
-            Source::Raw(_) => match &self.redact {
-                Some(redact) => quoted(out, &redact.apply(text, false)),
-                None => quoted(out, text),
-            },
-            Source::Number(_) | Source::Seconds(_) => {
-                if matches!(source, Source::Seconds(_)) && text == b"-1" {
-                    return Ok(());
-                }
-                if !write::number(out, batch, span) {
-                    return Err(expected("a number"));
-                }
-            }
-            Source::Time(_) | Source::OptionalTime(_) => {
-                if !write::is_timestamp(batch, span) {
-                    return Err(expected("a time, as `2026-10-05T08:15:30.120450Z`"));
-                }
-                out.push(b'"');
-                put_time(out, batch, span);
-            }
-            Source::BracketTime(_, zone) => {
-                let time = write::bracket_time(text, part(*zone));
-                quoted(out, time.ok_or_else(|| expected("a time, as `[05/Oct/2026:08:15:30 +0000]`"))?.as_bytes());
-            }
-            Source::EpochSeconds(_) => {
-                quoted(out, write::epoch_time(text, false).ok_or_else(|| expected("seconds since 1970"))?.as_bytes());
-            }
-            Source::EpochMilliseconds(_) => {
-                quoted(
-                    out,
-                    write::epoch_time(text, true).ok_or_else(|| expected("milliseconds since 1970"))?.as_bytes(),
-                );
-            }
-            Source::Nanoseconds(_, places) => {
-                if text != b"-1" {
-                    let count = write::scaled(text, *places).ok_or_else(|| expected("a duration"))?;
-                    out.bytes().extend_from_slice(count.to_string().as_bytes());
-                }
-            }
-            Source::Milliseconds(_) => {
-                if text != b"-1" {
-                    let count = write::milliseconds(text).ok_or_else(|| expected("a number of seconds"))?;
-                    out.bytes().extend_from_slice(count.to_string().as_bytes());
-                }
-            }
-            Source::Flag(_) => out.bytes().extend_from_slice(b"true"),
-            Source::Texts(_, by) => {
-                out.push(b'[');
-                write::texts(out, text, *by, self.encoding);
-            }
-            Source::Numbers(_, by) => {
-                out.push(b'[');
-                write::numbers(out, text, *by);
-            }
-            Source::Parted(_, by, encoding) => {
-                out.push(b'[');
-                write::parted(out, text, by, *encoding);
-            }
-            Source::Forwarded(_) => {
-                out.push(b'[');
-                write::forwarded(out, text);
-            }
-            Source::Key(_, path) => quoted(out, &write::s3_key(text, part(*path))),
-            Source::Transport(_) => {
-                let name: &[u8] = match text {
-                    b"1" => b"icmp",
-                    b"6" => b"tcp",
-                    b"17" => b"udp",
-                    b"58" => b"ipv6-icmp",
-                    _ => return Ok(()),
-                };
-                quoted(out, name);
-            }
-            Source::HttpVersion(_) => {
-                if let Some(version) = text.strip_prefix(b"HTTP/") {
-                    quoted(out, version);
-                }
-            }
-            Source::Json(_, json_type) => {
-                let (first, what) = match json_type {
-                    JsonType::Array => (&b"["[..], "an array"),
-                    JsonType::Object => (&b"{"[..], "an object"),
-                    JsonType::Boolean => (&b"tf"[..], "true or false"),
-                    JsonType::Number => (&b"-0123456789"[..], "a number"),
-                    JsonType::Text => (&b"\""[..], "a text"),
-                };
-                if !text.first().is_some_and(|byte| first.contains(byte)) {
-                    return Err(expected(what));
-                }
-                out.bytes().extend_from_slice(text);
-            }
-            Source::Members(_) => out.bytes().extend_from_slice(text),
-            Source::JsonText(_) => quoted(out, text),
-            Source::Present(slot, one, other) => {
-                quoted(out, if values.get(*slot).is_none() { other } else { one }.as_bytes());
-            }
-            Source::CloudFrontTime(_) => {}
-            Source::Columns(_) => {
-                out.push(b'[');
-                write::columns(out, text, self.separator);
-            }
-            Source::TlsName(_) => {
-                if text.len() > 4 && text[..4].eq_ignore_ascii_case(b"TLSv") {
-                    quoted(out, b"tls");
-                }
-            }
-            Source::TlsVersion(_) => match text {
-                [b'T' | b't', b'L' | b'l', b'S' | b's', b'v' | b'V', version @ ..] if !version.is_empty() => {
-                    match version {
-                        // NLB writes `tlsv13`.
-                        [major @ b'1', minor @ b'0'..=b'9'] => quoted(out, &[*major, b'.', *minor]),
-                        _ => quoted(out, version),
-                    }
-                }
-                _ => {}
-            },
-            Source::HttpOutcome(_) => match text {
-                [b'1'..=b'3', _, _] => quoted(out, b"success"),
-                _ => quoted(out, b"failure"),
-            },
-            Source::ListenerProtocol(one, other) => {
-                let is_tcp = values.get(*one).is_none() && values.get(*other).is_none();
-                quoted(out, if is_tcp { b"tcp" } else { b"http" });
-            }
-            Source::Choice(_, is, one, other) => {
-                quoted(out, if text == is.as_bytes() { one } else { other }.as_bytes());
-            }
-            Source::Address(_) => {
-                let address = std::str::from_utf8(text).ok().filter(|text| text.parse::<std::net::IpAddr>().is_ok());
-                if let Some(address) = address {
-                    quoted(out, address.as_bytes());
-                }
-            }
-            Source::Constant(json) => out.bytes().extend_from_slice(json.as_bytes()),
         }
         Ok(())
     }
@@ -428,12 +303,12 @@ impl Program {
     /// The value of a source as JSON, for a condition; nothing where there is none.
     pub fn value(&self, batch: &[u8], values: &Values, source: &Source) -> Result<Vec<u8>, Reject> {
         let mut out = Buffer::default();
-        self.write_value(batch, values, &mut out, Span::NONE, source)?;
+        source.write(batch, values, &self.writing, &mut out).map_err(|mistake| self.reject(mistake, Span::NONE))?;
         Ok(out.into_bytes())
     }
 
     #[cold]
-    fn mistake(&self, slot: Slot, name: Span, expected: &str) -> Reject {
+    fn reject(&self, Mistake { slot, expected }: Mistake, name: Span) -> Reject {
         match self.columns.get(usize::from(slot.0)) {
             Some(column) => Reject::from(format!("column {}, {column}: expected {expected}", slot.0 + 1)),
             None => {
@@ -463,19 +338,30 @@ impl Program {
 
     fn step(&mut self, name: &str, source: Source) -> Step {
         match source {
-            Source::Text(slot) => Step::Text(self.prepare(name, "\""), slot, self.encoding),
+            Source::Text(slot) => Step::Text(self.prepare(name, "\""), slot, self.writing.encoding),
             Source::TextIn(slot, encoding) => Step::Text(self.prepare(name, "\""), slot, encoding),
-            Source::Url(slot) | Source::Query(slot) if self.redact.is_none() => {
-                Step::Text(self.prepare(name, "\""), slot, self.encoding)
+            Source::Url(slot) | Source::Query(slot) if self.writing.redact.is_none() => {
+                Step::Text(self.prepare(name, "\""), slot, self.writing.encoding)
             }
-            Source::Number(slot) => Step::Number(self.prepare(name, ""), slot),
-            Source::Seconds(slot) => Step::Seconds(self.prepare(name, ""), slot),
-            Source::Time(slot) => Step::Time(self.prepare(name, "\""), slot),
-            Source::OptionalTime(slot) => Step::OptionalTime(self.prepare(name, "\""), slot),
+            Source::Number(slot) => Step::Number(self.prepare(name, ""), slot, Kind::Any),
+            Source::Seconds(slot) => Step::Number(self.prepare(name, ""), slot, Kind::Seconds),
+            Source::Time(slot) => Step::Time(self.prepare(name, "\""), slot, true),
+            Source::OptionalTime(slot) => Step::Time(self.prepare(name, "\""), slot, false),
             Source::Texts(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Text),
             Source::Numbers(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Number),
             Source::Constant(json) => Step::Constant(self.prepare(name, &json)),
-            other => Step::Other(self.prepare(name, ""), other),
+            Source::Flag(slot) => Step::If(Test::IsThere, slot, self.prepare(name, "true"), None),
+            Source::TlsName(slot) => Step::If(Test::IsTls, slot, self.prepare(name, "\"tls\""), None),
+            Source::HttpOutcome(slot) => {
+                let failure = self.prepare(name, "\"failure\"");
+                Step::If(Test::IsSuccess, slot, self.prepare(name, "\"success\""), Some(failure))
+            }
+            Source::TlsVersion(slot) => Step::TlsVersion(self.prepare(name, "\""), source, slot),
+            Source::BracketTime(..) | Source::CloudFrontTime(_) => Step::Other(self.prepare(name, ""), source, None),
+            _ => {
+                let slot = source.slot();
+                Step::Other(self.prepare(name, ""), source, slot)
+            }
         }
     }
 
@@ -490,21 +376,24 @@ impl Program {
     }
 }
 
+impl Test {
+    #[inline(always)]
+    fn holds(self, batch: &[u8], value: Span) -> bool {
+        match self {
+            Self::IsThere => true,
+            Self::IsSuccess => matches!(value.of(batch), [b'1'..=b'3', _, _]),
+            Self::IsTls => {
+                matches!(value.of(batch), [b'T' | b't', b'L' | b'l', b'S' | b's', b'V' | b'v', _, ..])
+            }
+        }
+    }
+}
+
 /// Closes an object whose members begin here. The comma before the first of them is where the brace belongs.
 #[inline(always)]
 fn close(out: &mut Buffer, members: usize) {
     out.set(members, b'{');
     out.push(b'}');
-}
-
-/// A time and its closing quote; `Z` is added where it has no zone.
-#[inline(always)]
-fn put_time(out: &mut Buffer, batch: &[u8], span: Span) {
-    out.put(batch, span);
-    if out.last() != Some(b'Z') {
-        out.push(b'Z');
-    }
-    out.push(b'"');
 }
 
 enum Node {

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::recognise::Kind;
+use crate::source::Source;
 use crate::styles::Named;
-use crate::table::Source;
 
 /// What a user can set. Each may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -3,7 +3,8 @@
 use elbow_guest::{Field, json};
 
 use crate::settings::{Settings, Style};
-use crate::table::{Output, Source, Table};
+use crate::source::Source;
+use crate::table::{Output, Table};
 use crate::values::Slot;
 
 /// A field with the name that a style gives it.

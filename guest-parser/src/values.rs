@@ -73,12 +73,6 @@ impl Values {
     #[inline(always)]
     pub fn take(&mut self, line: &Line<'_>, known: usize) -> usize {
         let count = line.columns(&mut self.spans[..known]);
-        let batch = line.batch();
-        for span in &mut self.spans[..count.min(known)] {
-            if span.len == 1 && batch.get(span.start as usize) == Some(&b'-') {
-                *span = Span::NONE;
-            }
-        }
         if count < known {
             self.spans[count..known].fill(Span::NONE);
         }
@@ -92,8 +86,7 @@ impl Values {
         let count = line.columns(&mut found[..order.len().min(SLOTS)]);
         self.spans[..Slot::FIRST_PART].fill(Span::NONE);
         for (span, slot) in found[..count.min(order.len())].iter().zip(order) {
-            let is_null = span.len == 1 && line.batch().get(span.start as usize) == Some(&b'-');
-            self.set(*slot, if is_null { Span::NONE } else { *span });
+            self.set(*slot, *span);
         }
         self.set(Slot::LINE, line.span());
         count
@@ -189,20 +182,19 @@ impl Values {
             if let Some(colon) = scheme_end(batch, start, end) {
                 scheme = Span::between(start, colon);
                 let authority = colon + "://".len();
-                rest = find_path(batch, authority, end);
+                rest = find_any(batch, authority, end, *b"/?#");
                 (host, port) = parts_of_authority(batch, Span::between(authority, rest));
                 has_path = true;
             }
             // Otherwise `CONNECT host:443`, `OPTIONS *`, or nonsense: the URL as a whole is all there is to say.
             if has_path {
-                let end = find(batch, rest, end, b'#').unwrap_or(end);
-                let mark = find(batch, rest, end, b'?');
-                path = Span::between(rest, mark.unwrap_or(end));
+                let mark = find_any(batch, rest, end, *b"?##");
+                path = Span::between(rest, mark);
                 if path.len == 0 {
                     path = none;
                 }
-                if let Some(mark) = mark {
-                    query = Span::between(mark + 1, end);
+                if mark < end && batch[mark] == b'?' {
+                    query = Span::between(mark + 1, find(batch, mark + 1, end, b'#').unwrap_or(end));
                 }
             }
         }
@@ -236,6 +228,11 @@ fn without_dash(batch: &[u8], span: Span) -> Span {
 /// Where the `://` of a URL begins, if it has a scheme. Not the `://` in a query, say.
 #[inline(always)]
 fn scheme_end(batch: &[u8], start: usize, end: usize) -> Option<usize> {
+    for scheme in ["https://", "http://"] {
+        if end - start >= scheme.len() && begins(batch, start, scheme) {
+            return Some(start + scheme.len() - "://".len());
+        }
+    }
     let colon = find(batch, start, end, b':')?;
     let is_scheme = batch[colon..end].starts_with(b"://") && batch[start..colon].iter().all(u8::is_ascii_alphanumeric);
     (is_scheme && colon > start).then_some(colon)
@@ -245,8 +242,7 @@ fn scheme_end(batch: &[u8], start: usize, end: usize) -> Option<usize> {
 #[inline(always)]
 fn parts_of_authority(batch: &[u8], authority: Span) -> (Span, Span) {
     let (start, end) = (authority.start as usize, authority.end());
-    let colon = rfind(batch, authority, b':')
-        .filter(|colon| colon + 1 < end && batch[colon + 1..end].iter().all(u8::is_ascii_digit));
+    let colon = rfind(batch, authority, b':').filter(|colon| colon + 1 < end && are_digits(batch, colon + 1, end));
     let (host, port) = match colon {
         Some(colon) => (Span::between(start, colon), Span::between(colon + 1, end)),
         None => (authority, Span::NONE),
@@ -259,39 +255,57 @@ fn parts_of_authority(batch: &[u8], authority: Span) -> (Span, Span) {
     (host, port)
 }
 
-/// The position of a byte from `start` up to before `end`, 16 bytes at a time.
+/// Whether these bytes, at most 16, stand at this position of the batch.
 #[inline(always)]
-pub fn find(batch: &[u8], start: usize, end: usize, byte: u8) -> Option<usize> {
-    let mut at = start;
-    while at < end {
-        let Some(bytes) = batch[at..].first_chunk::<16>() else {
-            return batch[at..end].iter().position(|b| *b == byte).map(|position| at + position);
-        };
-        let found = Bytes16::load(bytes).equal(byte);
-        if found != 0 {
-            let position = at + found.trailing_zeros() as usize;
-            return (position < end).then_some(position);
-        }
-        at += 16;
-    }
-    None
+pub fn begins(batch: &[u8], start: usize, with: &str) -> bool {
+    let Some(bytes) = batch.get(start..).and_then(<[u8]>::first_chunk::<16>) else {
+        return batch.get(start..).is_some_and(|rest| rest.starts_with(with.as_bytes()));
+    };
+    let mut wanted = [0; 16];
+    wanted[..with.len()].copy_from_slice(with.as_bytes());
+    let all = (1 << with.len()) - 1;
+    Bytes16::load(bytes).equal_each(&wanted) & all == all
 }
 
-/// Where the path, the query or the fragment of a URL begins.
+/// Whether a value is this text of at most 16 bytes.
 #[inline(always)]
-fn find_path(batch: &[u8], start: usize, end: usize) -> usize {
+pub fn is(batch: &[u8], value: Span, text: &str) -> bool {
+    value.len as usize == text.len() && begins(batch, value.start as usize, text)
+}
+
+#[inline(always)]
+fn are_digits(batch: &[u8], start: usize, end: usize) -> bool {
+    match batch[start..].first_chunk::<16>() {
+        Some(bytes) if end - start <= 16 => {
+            let all = u32::MAX >> (32 - (end - start));
+            Bytes16::load(bytes).digits() & all == all
+        }
+        _ => batch[start..end].iter().all(u8::is_ascii_digit),
+    }
+}
+
+/// The position of a byte from `start` up to before `end`.
+#[inline(always)]
+pub fn find(batch: &[u8], start: usize, end: usize, byte: u8) -> Option<usize> {
+    let found = find_any(batch, start, end, [byte]);
+    (found < end).then_some(found)
+}
+
+/// The position of the first of these bytes from `start` up to before `end`, 32 bytes at a time; `end` if there is none.
+#[inline(always)]
+fn find_any<const N: usize>(batch: &[u8], start: usize, end: usize, bytes: [u8; N]) -> usize {
     let mut at = start;
     while at < end {
-        let Some(bytes) = batch[at..].first_chunk::<16>() else {
-            let position = batch[at..end].iter().position(|b| matches!(b, b'/' | b'?' | b'#'));
-            return position.map_or(end, |position| at + position);
+        let Some(chunk) = batch[at..].first_chunk::<32>() else {
+            return batch[at..end].iter().position(|b| bytes.contains(b)).map_or(end, |position| at + position);
         };
-        let bytes = Bytes16::load(bytes);
-        let found = bytes.equal(b'/') | bytes.equal(b'?') | bytes.equal(b'#');
+        let (halves, _) = chunk.as_chunks::<16>();
+        let [first, second] = [0, 1].map(|half| Bytes16::load(&halves[half]));
+        let found = bytes.iter().fold(0, |found, byte| found | first.equal(*byte) | second.equal(*byte) << 16);
         if found != 0 {
             return (at + found.trailing_zeros() as usize).min(end);
         }
-        at += 16;
+        at += 32;
     }
     end
 }

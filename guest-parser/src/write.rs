@@ -92,8 +92,9 @@ pub fn number(out: &mut Buffer, batch: &[u8], span: Span) -> bool {
     odd_number(out, span.of(batch))
 }
 
+/// A number that may be none of the plain ones; `false`, and nothing is written, if it is none at all.
 #[inline(never)]
-fn odd_number(out: &mut Buffer, text: &[u8]) -> bool {
+pub fn odd_number(out: &mut Buffer, text: &[u8]) -> bool {
     let digits = json::as_number(text);
     out.bytes().extend_from_slice(digits.unwrap_or_default());
     digits.is_some()
@@ -102,7 +103,7 @@ fn odd_number(out: &mut Buffer, text: &[u8]) -> bool {
 /// Whether a part is up to 16 digits, perhaps with a point between two of them, and without a zero too many in front. Such
 /// numbers are JSON as they are.
 #[inline(always)]
-fn is_plain_number(batch: &[u8], span: Span) -> bool {
+pub fn is_plain_number(batch: &[u8], span: Span) -> bool {
     let start = span.start as usize;
     let Some(bytes) = batch.get(start..).and_then(<[u8]>::first_chunk::<16>) else {
         return false;
@@ -119,6 +120,18 @@ fn is_plain_number(batch: &[u8], span: Span) -> bool {
     }
     let is_one_point = others.is_power_of_two() && others != 1 && others != all ^ (all >> 1);
     others == 0 || (is_one_point && bytes[others.trailing_zeros() as usize % 16] == b'.')
+}
+
+/// What `is_timestamp` accepts, for an error.
+pub const A_TIME: &str = "a time, as `2026-10-05T08:15:30.120450Z`";
+
+/// What stands behind a time: `Z`, where it has no zone, and the closing quote.
+#[inline(always)]
+pub fn end_of_time(out: &mut Buffer) {
+    if out.last() != Some(b'Z') {
+        out.push(b'Z');
+    }
+    out.push(b'"');
 }
 
 /// Whether a part is `YYYY-MM-DDTHH:MM:SS` with any or no fraction, and `Z` or nothing after it.

@@ -1,8 +1,8 @@
 //! Where events are written: bytes that grow at their end.
 //!
-//! A copy of a few bytes by `memory.copy` is, in the sandbox, a call out of it, and costs more than the bytes. So what is
-//! appended is copied in steps of 16 bytes, with the last step copying too many: bytes behind the source's part that exist,
-//! into room that exists, and that the next part is written over.
+//! A copy of a few bytes by `memory.copy` is, in the sandbox, a call out of it, and costs more than the bytes. So of
+//! what is appended 32 bytes are copied, or a multiple of 64: bytes behind the source's part that exist, into room that
+//! exists, and that the next part is written over.
 
 use crate::scan::Span;
 
@@ -12,7 +12,11 @@ pub struct Buffer {
     bytes: Vec<u8>,
 }
 
-const STEP: usize = 16;
+/// What is copied of most parts, whatever their length: more than most have.
+const SHORT: usize = 32;
+
+/// What each turn of a loop copies of a longer part. A turn has its price: in the sandbox it checks the deadline.
+const TURN: usize = 2 * SHORT;
 
 impl Buffer {
     /// With room for so many bytes before it must grow.
@@ -58,40 +62,71 @@ impl Buffer {
     /// Appends a part of a source. It is fast where the source goes on for some bytes behind the part.
     #[inline(always)]
     pub fn put(&mut self, source: &[u8], span: Span) {
-        let stepped = stepped(span);
-        if !fits(source, span, stepped) || self.bytes.capacity() - self.bytes.len() < stepped {
-            return self.put_exactly(source, span);
+        if span.len as usize > SHORT || !reaches(source, span) || self.room() < SHORT {
+            return self.put_long(source, span);
         }
-        // SAFETY: the source has `stepped` bytes from the part's start on, and the vector has room for as many, as was just
+        // SAFETY: the source has `SHORT` bytes from the part's start on, and the vector has room for as many, as was just
         // checked. Of what is copied, the part's own bytes are in the vector's new length, and all of those are initialised.
         #[allow(unsafe_code, reason = "copies into room that is not initialised")]
         unsafe {
-            let end = self.bytes.as_mut_ptr().add(self.bytes.len());
-            copy(source.as_ptr().add(span.start as usize), end, stepped);
+            copy_short(source.as_ptr().add(span.start as usize), self.end());
             self.bytes.set_len(self.bytes.len() + span.len as usize);
         }
     }
 
-    /// Appends a part of one source, a part of another, and a byte.
+    /// Appends a part of one source, a part of another, and a byte if there is one.
     #[inline(always)]
-    pub fn put_both(&mut self, names: &[u8], name: Span, source: &[u8], span: Span, behind: u8) {
-        let (first, second) = (stepped(name), stepped(span));
-        let has_room = self.bytes.capacity() - self.bytes.len() > first + second;
-        if !fits(names, name, first) || !fits(source, span, second) || !has_room {
-            self.put_exactly(names, name);
-            self.put_exactly(source, span);
-            return self.bytes.push(behind);
+    pub fn put_both(&mut self, names: &[u8], name: Span, source: &[u8], span: Span, behind: Option<u8>) {
+        let are_short = name.len as usize <= SHORT && span.len as usize <= SHORT;
+        if !are_short || !reaches(names, name) || !reaches(source, span) || self.room() <= 2 * SHORT {
+            self.put(names, name);
+            self.put_long(source, span);
+            self.bytes.extend(behind);
+            return;
         }
         // SAFETY: as above, for both parts, and the byte behind them.
         #[allow(unsafe_code, reason = "copies into room that is not initialised")]
         unsafe {
-            let end = self.bytes.as_mut_ptr().add(self.bytes.len());
-            copy(names.as_ptr().add(name.start as usize), end, first);
+            let end = self.end();
+            copy_short(names.as_ptr().add(name.start as usize), end);
             let end = end.add(name.len as usize);
-            copy(source.as_ptr().add(span.start as usize), end, second);
-            end.add(span.len as usize).write(behind);
-            self.bytes.set_len(self.bytes.len() + (name.len + span.len) as usize + 1);
+            copy_short(source.as_ptr().add(span.start as usize), end);
+            end.add(span.len as usize).write(behind.unwrap_or_default());
+            self.bytes.set_len(self.bytes.len() + (name.len + span.len) as usize + usize::from(behind.is_some()));
         }
+    }
+
+    /// A part that is longer than most, or at a place where only its own bytes can be copied.
+    #[inline(never)]
+    fn put_long(&mut self, source: &[u8], span: Span) {
+        // In whole turns.
+        let len = (span.len as usize).saturating_add(TURN - 1) & !(TURN - 1);
+        if span.is_none() || (span.start as usize).saturating_add(len) > source.len() || self.room() < len {
+            return self.put_exactly(source, span);
+        }
+        // SAFETY: as above, for `len` bytes.
+        #[allow(unsafe_code, reason = "copies into room that is not initialised")]
+        unsafe {
+            let (from, to) = (source.as_ptr().add(span.start as usize), self.end());
+            let mut at = 0;
+            while at < len {
+                copy_short(from.add(at), to.add(at));
+                copy_short(from.add(at + SHORT), to.add(at + SHORT));
+                at += TURN;
+            }
+            self.bytes.set_len(self.bytes.len() + span.len as usize);
+        }
+    }
+
+    #[inline(always)]
+    fn room(&self) -> usize {
+        self.bytes.capacity() - self.bytes.len()
+    }
+
+    /// Where the next byte goes.
+    #[inline(always)]
+    fn end(&mut self) -> *mut u8 {
+        self.bytes.spare_capacity_mut().as_mut_ptr().cast()
     }
 
     #[cold]
@@ -114,51 +149,22 @@ impl Buffer {
     }
 }
 
-/// How many bytes are copied for a part. For one that is no value, zero, which no part fits into.
+/// Whether the source has [`SHORT`] bytes from the part's start on.
 #[inline(always)]
-fn stepped(span: Span) -> usize {
-    let len = span.len as usize;
-    match len <= STEP {
-        true => STEP,
-        // 16 and a multiple of 32.
-        false => (len.wrapping_add(STEP - 1) & !(2 * STEP - 1)).wrapping_add(STEP),
-    }
+fn reaches(source: &[u8], span: Span) -> bool {
+    source.len().checked_sub(SHORT).is_some_and(|last| span.start as usize <= last)
 }
 
-/// Whether so many bytes may be read from the part's start on, and the part is among them.
-#[inline(always)]
-fn fits(source: &[u8], span: Span, stepped: usize) -> bool {
-    span.len as usize <= stepped && (span.start as usize).saturating_add(stepped) <= source.len()
-}
-
-/// Copies 16 bytes, and as many times 32 more.
+/// Copies [`SHORT`] bytes.
 ///
 /// # Safety
 ///
-/// Both sides have that many bytes, and do not overlap.
+/// Both sides have that many, and do not overlap.
 #[allow(unsafe_code, reason = "copies into room that is not initialised")]
 #[inline(always)]
-unsafe fn copy(from: *const u8, to: *mut u8, stepped: usize) {
+unsafe fn copy_short(from: *const u8, to: *mut u8) {
     // SAFETY: the caller's.
-    unsafe {
-        step(from, to);
-        let mut at = STEP;
-        while at < stepped {
-            step(from.add(at), to.add(at));
-            step(from.add(at + STEP), to.add(at + STEP));
-            at += 2 * STEP;
-        }
-    }
-}
-
-/// # Safety
-///
-/// As for `copy`, of 16 bytes.
-#[allow(unsafe_code, reason = "copies into room that is not initialised")]
-#[inline(always)]
-unsafe fn step(from: *const u8, to: *mut u8) {
-    // SAFETY: the caller's.
-    unsafe { to.cast::<[u8; STEP]>().write_unaligned(from.cast::<[u8; STEP]>().read_unaligned()) }
+    unsafe { to.cast::<[u8; SHORT]>().write_unaligned(from.cast::<[u8; SHORT]>().read_unaligned()) }
 }
 
 #[cfg(test)]
@@ -170,9 +176,9 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_put_is_what_is_there(
-            source in proptest::collection::vec(any::<u8>(), 0..100),
-            parts in proptest::collection::vec((0_usize..110, 0_usize..110), 0..20),
-            capacity in 0_usize..300,
+            source in proptest::collection::vec(any::<u8>(), 0..200),
+            parts in proptest::collection::vec((0_usize..220, 0_usize..220), 0..20),
+            capacity in 0_usize..600,
         ) {
             let mut buffer = Buffer::with_capacity(capacity);
             let mut expected = Vec::new();
@@ -181,7 +187,7 @@ mod tests {
                 if start <= end {
                     let span = Span::between(start, end);
                     buffer.put(&source, span);
-                    buffer.put_both(b"a name, and more behind it", Span::between(2, 6), &source, span, b'|');
+                    buffer.put_both(b"a name, and more behind it", Span::between(2, 6), &source, span, Some(b'|'));
                     expected.extend_from_slice(&[&source[start..end], b"name", &source[start..end], b"|"].concat());
                 }
             }

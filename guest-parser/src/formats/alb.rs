@@ -12,13 +12,13 @@ use std::borrow::Cow;
 use elbow_guest::Reject;
 use elbow_guest::scan::{Span, Syntax};
 
-use crate::styles::Original;
-use crate::table::Source::{
+use crate::source::Source::{
     Columns, Constant, Flag, HttpOutcome, Number, Numbers, OptionalTime, Query, Seconds, Text, Texts, Time, TlsName,
     TlsVersion, Url,
 };
+use crate::styles::Original;
 use crate::table::{Encoding, Header, Output, Table, field, since};
-use crate::values::{Slot, Values, find};
+use crate::values::{Slot, Values, begins, find, is};
 
 /// The format.
 pub const TABLE: Table = Table {
@@ -120,7 +120,7 @@ const NODE_IP: Slot = Slot::column(33);
 fn parts(batch: &[u8], values: &mut Values) -> Result<(), Reject> {
     // A health check line has a latency here, and is otherwise easily taken for an access line.
     let elb = values.get(ELB);
-    if !elb.is_none() && !elb.of(batch).contains(&b'/') {
+    if !elb.is_none() && find(batch, elb.start as usize, elb.end(), b'/').is_none() {
         return Err(Reject::from("column 3, elb: expected `app/name/id`"));
     }
     values.endpoint(batch, CLIENT, 0, "column 4, client:port")?;
@@ -128,7 +128,7 @@ fn parts(batch: &[u8], values: &mut Values) -> Result<(), Reject> {
     values.request(batch, REQUEST);
     values.set(Slot::OWN[0], trace_root(batch, values.get(TRACE_ID)));
     let certificate = values.get(CERT_ARN);
-    let is_resumed = certificate.of(batch) == b"session-reused";
+    let is_resumed = is(batch, certificate, "session-reused");
     values.set(Slot::OWN[1], if is_resumed { certificate } else { Span::NONE });
     if is_resumed {
         values.set(CERT_ARN, Span::NONE);
@@ -145,7 +145,7 @@ fn trace_root(batch: &[u8], header: Span) -> Span {
     let mut start = header.start as usize;
     loop {
         let end = find(batch, start, header.end(), b';').unwrap_or(header.end());
-        if batch[start..end].starts_with(b"Root=") && end > start + 5 {
+        if end > start + 5 && begins(batch, start, "Root=") {
             return Span::between(start + 5, end);
         }
         if end == header.end() {

@@ -6,7 +6,7 @@
 use elbow_guest::Reject;
 use elbow_guest::scan::{Span, Syntax};
 
-use crate::table::Source::{Columns, Number, OptionalTime, Text, Time, TlsName, TlsVersion};
+use crate::source::Source::{Columns, Number, OptionalTime, Text, Time, TlsName, TlsVersion};
 use crate::table::{Encoding, Header, Output, Table, field, since};
 use crate::values::{Slot, Values, find};
 

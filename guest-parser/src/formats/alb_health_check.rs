@@ -7,7 +7,7 @@
 use elbow_guest::Reject;
 use elbow_guest::scan::{Span, Syntax};
 
-use crate::table::Source::{Choice, Columns, Number, Seconds, Text, Time};
+use crate::source::Source::{Choice, Columns, Number, Seconds, Text, Time};
 use crate::table::{Encoding, Header, Output, Table, field, since};
 use crate::values::{Slot, Values};
 

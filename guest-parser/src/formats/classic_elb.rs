@@ -6,10 +6,10 @@
 use elbow_guest::Reject;
 use elbow_guest::scan::{Span, Syntax};
 
-use crate::styles::Original;
-use crate::table::Source::{
+use crate::source::Source::{
     Columns, HttpOutcome, ListenerProtocol, Number, Query, Seconds, Text, Time, TlsName, TlsVersion, Url,
 };
+use crate::styles::Original;
 use crate::table::{Encoding, Header, Output, Table, field, since};
 use crate::values::{Slot, Values};
 

@@ -6,7 +6,7 @@
 
 use elbow_guest::scan::Syntax;
 
-use crate::table::Source::{
+use crate::source::Source::{
     CloudFrontTime, Columns, Flag, Forwarded, HttpOutcome, HttpVersion, Nanoseconds, Number, Query, Text, TextIn,
     TlsName, TlsVersion, Url,
 };

@@ -7,7 +7,7 @@
 use elbow_guest::JsonType;
 use elbow_guest::scan::Syntax;
 
-use crate::table::Source::{Address, Json, JsonText, Members, Present, Text, Time};
+use crate::source::Source::{Address, Json, JsonText, Members, Present, Text, Time};
 use crate::table::{Encoding, Header, Output, Table, field};
 use crate::values::Slot;
 

@@ -6,7 +6,7 @@
 use elbow_guest::Reject;
 use elbow_guest::scan::{Span, Syntax};
 
-use crate::table::Source::{
+use crate::source::Source::{
     Columns, Nanoseconds, Number, OptionalTime, Parted, Text, TextIn, Time, TlsName, TlsVersion,
 };
 use crate::table::{Encoding, Header, Output, Table, field, since};

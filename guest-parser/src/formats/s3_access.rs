@@ -6,7 +6,7 @@
 use elbow_guest::Reject;
 use elbow_guest::scan::Syntax;
 
-use crate::table::Source::{
+use crate::source::Source::{
     Address, BracketTime, Columns, Flag, HttpOutcome, Key, Nanoseconds, Number, Query, Text, TlsName, TlsVersion, Url,
 };
 use crate::table::{Encoding, Header, Output, Table, field, since};

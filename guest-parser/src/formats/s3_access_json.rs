@@ -4,7 +4,7 @@
 
 use elbow_guest::scan::Syntax;
 
-use crate::table::Source::{Members, Text, Time};
+use crate::source::Source::{Members, Text, Time};
 use crate::table::{Encoding, Header, Output, Table, field};
 use crate::values::Slot;
 

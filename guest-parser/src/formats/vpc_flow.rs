@@ -5,7 +5,7 @@
 
 use elbow_guest::scan::Syntax;
 
-use crate::table::Source::{Choice, Columns, EpochSeconds, Flag, Number, Text, Transport};
+use crate::source::Source::{Choice, Columns, EpochSeconds, Flag, Number, Text, Transport};
 use crate::table::{Encoding, Header, Output, Table, field, since};
 use crate::values::Slot;
 

@@ -6,7 +6,7 @@
 use elbow_guest::JsonType;
 use elbow_guest::scan::Syntax;
 
-use crate::table::Source::{Address, Choice, EpochMilliseconds, HttpVersion, Json, Members, Number, Query, Text, Url};
+use crate::source::Source::{Address, Choice, EpochMilliseconds, HttpVersion, Json, Members, Number, Query, Text, Url};
 use crate::table::{Encoding, Header, Output, Table, field};
 use crate::values::Slot;
 

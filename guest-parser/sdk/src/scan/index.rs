@@ -22,13 +22,15 @@ pub struct Syntax {
     pub quotes: bool,
     /// Beside the backslash, what begins an escape in a text, as `%`; a backslash if nothing else does.
     pub escape: u8,
+    /// What a column holds that has no value.
+    pub null: u8,
 }
 
 impl Syntax {
     /// Columns parted by spaces, some of them in quotes, with escapes that begin with a backslash.
-    pub const SPACES: Self = Self { separator: b' ', quotes: true, escape: b'\\' };
+    pub const SPACES: Self = Self { separator: b' ', quotes: true, escape: b'\\', null: b'-' };
     /// Columns parted by tabs, percent-encoded.
-    pub const TABS: Self = Self { separator: b'\t', quotes: false, escape: b'%' };
+    pub const TABS: Self = Self { separator: b'\t', quotes: false, escape: b'%', null: b'-' };
 }
 
 /// Where the columns of a batch end.
@@ -151,21 +153,28 @@ impl Index {
     /// each, and those are written over.
     #[inline(always)]
     fn push_ends(&mut self, mut bits: u64, base: u32) {
-        let count = bits.count_ones() as usize;
         if self.ends.len() < self.count + BLOCK {
             self.ends.resize((self.count + BLOCK) * 2, 0);
         }
+        let count = bits.count_ones() as usize;
         let mut at = self.count;
-        while bits != 0 {
-            let mut eight = [0; 8];
-            for position in &mut eight {
-                *position = base.wrapping_add(bits.trailing_zeros());
-                bits &= bits.wrapping_sub(1);
-            }
-            self.ends[at..at + 8].copy_from_slice(&eight);
-            at += 8;
-        }
         self.count += count;
+        bits = self.push_eight(bits, base, at);
+        while bits != 0 {
+            at += 8;
+            bits = self.push_eight(bits, base, at);
+        }
+    }
+
+    #[inline(always)]
+    fn push_eight(&mut self, mut bits: u64, base: u32, at: usize) -> u64 {
+        let mut eight = [0; 8];
+        for position in &mut eight {
+            *position = base.wrapping_add(bits.trailing_zeros());
+            bits &= bits.wrapping_sub(1);
+        }
+        self.ends[at..at + 8].copy_from_slice(&eight);
+        bits
     }
 }
 

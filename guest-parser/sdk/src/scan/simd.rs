@@ -19,6 +19,12 @@ impl Bytes16 {
         self.0.simd_eq(u8x16::splat(byte)).to_bitmask()
     }
 
+    /// Which bytes are those of the other.
+    #[inline(always)]
+    pub fn equal_each(self, other: &[u8; 16]) -> u32 {
+        self.0.simd_eq(u8x16::new(*other)).to_bitmask()
+    }
+
     /// Which bytes are decimal digits.
     #[inline(always)]
     pub fn digits(self) -> u32 {
@@ -80,6 +86,10 @@ mod tests {
             for byte in [byte, bytes[5]] {
                 prop_assert_eq!(fast.equal(byte), plainly(&bytes, |b| b == byte));
             }
+            let mut other = bytes;
+            other[usize::from(byte % 16)] ^= byte;
+            let same = bytes.iter().zip(&other).rev().fold(0, |mask, (a, b)| mask << 1 | u32::from(a == b));
+            prop_assert_eq!(fast.equal_each(&other), same);
             prop_assert_eq!(fast.digits(), plainly(&bytes, |b| b.is_ascii_digit()));
             prop_assert_eq!(fast.special(), plainly(&bytes, |b| !(0x20..0x80).contains(&b) || b == b'\\'));
         }

@@ -1,0 +1,344 @@
+//! Where the value of a field comes from, and what becomes of it.
+
+use std::borrow::Cow;
+
+use elbow_guest::{Buffer, JsonType, json};
+
+use crate::redact::Redact;
+use crate::table::Encoding;
+use crate::values::{Slot, Values};
+use crate::write;
+
+/// Where a value comes from, and what it becomes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// Text, decoded as the format's texts are.
+    Text(Slot),
+    /// Text in another encoding than that of the format.
+    TextIn(Slot, Encoding),
+    /// Text of digits, as a status that is to be a text.
+    Digits(Slot),
+    /// Text exactly as it is in the line.
+    Raw(Slot),
+    /// A URL, or what may hold one: as text, and what `redact_query` looks at.
+    Url(Slot),
+    /// The query of a URL alone, without the question mark: the same.
+    Query(Slot),
+    /// A number, with the digits of the line.
+    Number(Slot),
+    /// A time in seconds; `-1` is no value.
+    Seconds(Slot),
+    /// A time in ISO 8601, without which there is no event; `Z` is added where the line has no zone.
+    Time(Slot),
+    /// The same, but it may be missing.
+    OptionalTime(Slot),
+    /// A date and a time, or seconds or milliseconds since 1970: of these four, what there is.
+    CloudFrontTime([Slot; 4]),
+    /// `[05/Oct/2026:08:15:30` in one column and `+0000]` in the next, as S3 writes them.
+    BracketTime(Slot, Slot),
+    /// Seconds since 1970, as time.
+    EpochSeconds(Slot),
+    /// Milliseconds since 1970, as time.
+    EpochMilliseconds(Slot),
+    /// A count of nanoseconds, from so many decimal places: 9 for a column in seconds, 6 for one in milliseconds.
+    Nanoseconds(Slot, u8),
+    /// Seconds in the line, whole milliseconds in the event, rounded half up; `-1` is no value.
+    Milliseconds(Slot),
+    /// `true`, if there is a value.
+    Flag(Slot),
+    /// Texts, parted by this byte.
+    Texts(Slot, u8),
+    /// Texts in an encoding, parted by this.
+    Parted(Slot, &'static str, Encoding),
+    /// Addresses parted by commas, with `%20` or `\x20` behind them.
+    Forwarded(Slot),
+    /// The key of an object in S3, encoded once or twice; the path of the request says which.
+    Key(Slot, Slot),
+    /// The name of a protocol by its number.
+    Transport(Slot),
+    /// `1.1` of `HTTP/1.1`.
+    HttpVersion(Slot),
+    /// Numbers, parted by this byte.
+    Numbers(Slot, u8),
+    /// The columns that no table knows yet, in order.
+    Columns(Slot),
+    /// A JSON value as it is in the record, of this type.
+    Json(Slot, JsonType),
+    /// A JSON value as text.
+    JsonText(Slot),
+    /// In a record of JSON, the members that no table knows, as an object.
+    Members(Slot),
+    /// The first where there is a value, else the second.
+    Present(Slot, &'static str, &'static str),
+    /// The same for each event: a JSON value.
+    Constant(Cow<'static, str>),
+    /// `tls`, if the protocol's name is one of TLS.
+    TlsName(Slot),
+    /// `1.3` of `TLSv1.3` or `tlsv13`.
+    TlsVersion(Slot),
+    /// `success` for an HTTP status from 100 to 399, `failure` for any other.
+    HttpOutcome(Slot),
+    /// `tcp` where neither of two statuses has a value, else `http`.
+    ListenerProtocol(Slot, Slot),
+    /// The first where the text is this, the second elsewhere.
+    Choice(Slot, &'static str, &'static str, &'static str),
+    /// An IP address, where the text is one.
+    Address(Slot),
+}
+
+impl Source {
+    /// The slot that it reads; of two, the first.
+    pub fn slot(&self) -> Option<Slot> {
+        use Source::*;
+        match self {
+            Text(slot)
+            | TextIn(slot, _)
+            | Digits(slot)
+            | Raw(slot)
+            | Url(slot)
+            | Query(slot)
+            | Number(slot)
+            | Seconds(slot)
+            | Time(slot)
+            | OptionalTime(slot)
+            | CloudFrontTime([slot, ..])
+            | BracketTime(slot, _)
+            | EpochSeconds(slot)
+            | EpochMilliseconds(slot)
+            | Nanoseconds(slot, _)
+            | Milliseconds(slot)
+            | Flag(slot)
+            | Texts(slot, _)
+            | Parted(slot, ..)
+            | Forwarded(slot)
+            | Key(slot, _)
+            | Transport(slot)
+            | HttpVersion(slot)
+            | Numbers(slot, _)
+            | Columns(slot)
+            | TlsName(slot)
+            | TlsVersion(slot)
+            | HttpOutcome(slot)
+            | Choice(slot, ..)
+            | Address(slot)
+            | Json(slot, _)
+            | JsonText(slot)
+            | Members(slot) => Some(*slot),
+            Constant(_) | ListenerProtocol(..) | Present(..) => None,
+        }
+    }
+
+    /// The type of what is written.
+    pub fn json_type(&self) -> JsonType {
+        use Source::*;
+        match self {
+            Number(_) | Seconds(_) | Nanoseconds(..) | Milliseconds(_) => JsonType::Number,
+            Flag(_) => JsonType::Boolean,
+            Json(_, json_type) => *json_type,
+            Members(_) => JsonType::Object,
+            Texts(..) | Parted(..) | Forwarded(_) | Numbers(..) | Columns(_) => JsonType::Array,
+            Constant(json) => match json.as_bytes().first() {
+                Some(b'[') => JsonType::Array,
+                Some(b'{') => JsonType::Object,
+                Some(b'"') => JsonType::Text,
+                Some(b't' | b'f') => JsonType::Boolean,
+                _ => JsonType::Number,
+            },
+            _ => JsonType::Text,
+        }
+    }
+
+    /// Writes the value as JSON, or nothing where there is none. What an event has most of is written by
+    /// [`Program`](crate::program::Program) itself, faster.
+    pub fn write(&self, batch: &[u8], values: &Values, how: &Writing, out: &mut Buffer) -> Result<(), Mistake> {
+        let part = |slot: Slot| values.get(slot).of(batch);
+        if let Self::CloudFrontTime(slots) = self {
+            let [date, time, seconds, milliseconds] = slots.map(part);
+            let expected = Mistake { slot: slots[0], expected: "a date and a time, as `2026-10-05` and `08:15:30`" };
+            let time = write::cloudfront_time(date, time, seconds, milliseconds).ok_or(expected)?;
+            json::string(out.bytes(), time.as_bytes());
+            return Ok(());
+        }
+        let slot = self.slot().unwrap_or(Slot::LINE);
+        let span = values.get(slot);
+        let expected = |expected| Mistake { slot, expected };
+        if span.is_none() {
+            return match self {
+                Self::Time(_) | Self::BracketTime(..) => Err(expected("a time")),
+                _ => Ok(()),
+            };
+        }
+        let text = span.of(batch);
+        let quoted = |out: &mut Buffer, text: &[u8]| json::string(out.bytes(), text);
+        match self {
+            Self::Text(_) => quoted(out, &write::decode(text, how.encoding)),
+            Self::Digits(_) => match !text.is_empty() && text.iter().all(u8::is_ascii_digit) {
+                true => quoted(out, text),
+                false => return Err(expected("a status, as `200`, or `-`")),
+            },
+            Self::TextIn(_, encoding) => quoted(out, &write::decode(text, *encoding)),
+            Self::Url(_) | Self::Query(_) => {
+                let decoded = write::decode(text, how.encoding);
+                let is_query = matches!(self, Self::Query(_));
+                match &how.redact {
+                    Some(redact) => quoted(out, &redact.apply(&decoded, is_query)),
+                    None => quoted(out, &decoded),
+                }
+            }
+            Self::Raw(_) => match &how.redact {
+                Some(redact) => quoted(out, &redact.apply(text, false)),
+                None => quoted(out, text),
+            },
+            Self::Number(_) | Self::Seconds(_) => {
+                if matches!(self, Self::Seconds(_)) && text == b"-1" {
+                    return Ok(());
+                }
+                if !write::number(out, batch, span) {
+                    return Err(expected("a number"));
+                }
+            }
+            Self::Time(_) | Self::OptionalTime(_) => {
+                if !write::is_timestamp(batch, span) {
+                    return Err(expected(write::A_TIME));
+                }
+                out.push(b'"');
+                out.put(batch, span);
+                write::end_of_time(out);
+            }
+            Self::BracketTime(_, zone) => {
+                let time = write::bracket_time(text, part(*zone));
+                quoted(out, time.ok_or_else(|| expected("a time, as `[05/Oct/2026:08:15:30 +0000]`"))?.as_bytes());
+            }
+            Self::EpochSeconds(_) => {
+                quoted(out, write::epoch_time(text, false).ok_or_else(|| expected("seconds since 1970"))?.as_bytes());
+            }
+            Self::EpochMilliseconds(_) => {
+                quoted(
+                    out,
+                    write::epoch_time(text, true).ok_or_else(|| expected("milliseconds since 1970"))?.as_bytes(),
+                );
+            }
+            Self::Nanoseconds(_, places) => {
+                if text != b"-1" {
+                    let count = write::scaled(text, *places).ok_or_else(|| expected("a duration"))?;
+                    out.bytes().extend_from_slice(count.to_string().as_bytes());
+                }
+            }
+            Self::Milliseconds(_) => {
+                if text != b"-1" {
+                    let count = write::milliseconds(text).ok_or_else(|| expected("a number of seconds"))?;
+                    out.bytes().extend_from_slice(count.to_string().as_bytes());
+                }
+            }
+            Self::Flag(_) => out.bytes().extend_from_slice(b"true"),
+            Self::Texts(_, by) => {
+                out.push(b'[');
+                write::texts(out, text, *by, how.encoding);
+            }
+            Self::Numbers(_, by) => {
+                out.push(b'[');
+                write::numbers(out, text, *by);
+            }
+            Self::Parted(_, by, encoding) => {
+                out.push(b'[');
+                write::parted(out, text, by, *encoding);
+            }
+            Self::Forwarded(_) => {
+                out.push(b'[');
+                write::forwarded(out, text);
+            }
+            Self::Key(_, path) => quoted(out, &write::s3_key(text, part(*path))),
+            Self::Transport(_) => {
+                let name: &[u8] = match text {
+                    b"1" => b"icmp",
+                    b"6" => b"tcp",
+                    b"17" => b"udp",
+                    b"58" => b"ipv6-icmp",
+                    _ => return Ok(()),
+                };
+                quoted(out, name);
+            }
+            Self::HttpVersion(_) => {
+                if let Some(version) = text.strip_prefix(b"HTTP/") {
+                    quoted(out, version);
+                }
+            }
+            Self::Json(_, json_type) => {
+                let (first, what) = match json_type {
+                    JsonType::Array => (&b"["[..], "an array"),
+                    JsonType::Object => (&b"{"[..], "an object"),
+                    JsonType::Boolean => (&b"tf"[..], "true or false"),
+                    JsonType::Number => (&b"-0123456789"[..], "a number"),
+                    JsonType::Text => (&b"\""[..], "a text"),
+                };
+                if !text.first().is_some_and(|byte| first.contains(byte)) {
+                    return Err(expected(what));
+                }
+                out.bytes().extend_from_slice(text);
+            }
+            Self::Members(_) => out.bytes().extend_from_slice(text),
+            Self::JsonText(_) => quoted(out, text),
+            Self::Present(slot, one, other) => {
+                quoted(out, if values.get(*slot).is_none() { other } else { one }.as_bytes());
+            }
+            Self::CloudFrontTime(_) => {}
+            Self::Columns(_) => {
+                out.push(b'[');
+                write::columns(out, text, how.separator);
+            }
+            Self::TlsName(_) => {
+                if text.len() > 4 && text[..4].eq_ignore_ascii_case(b"TLSv") {
+                    quoted(out, b"tls");
+                }
+            }
+            Self::TlsVersion(_) => match text {
+                [b'T' | b't', b'L' | b'l', b'S' | b's', b'v' | b'V', version @ ..] if !version.is_empty() => {
+                    match version {
+                        // NLB writes `tlsv13`.
+                        [major @ b'1', minor @ b'0'..=b'9'] => quoted(out, &[*major, b'.', *minor]),
+                        _ => quoted(out, version),
+                    }
+                }
+                _ => {}
+            },
+            Self::HttpOutcome(_) => match text {
+                [b'1'..=b'3', _, _] => quoted(out, b"success"),
+                _ => quoted(out, b"failure"),
+            },
+            Self::ListenerProtocol(one, other) => {
+                let is_tcp = values.get(*one).is_none() && values.get(*other).is_none();
+                quoted(out, if is_tcp { b"tcp" } else { b"http" });
+            }
+            Self::Choice(_, is, one, other) => {
+                quoted(out, if text == is.as_bytes() { one } else { other }.as_bytes());
+            }
+            Self::Address(_) => {
+                let address = std::str::from_utf8(text).ok().filter(|text| text.parse::<std::net::IpAddr>().is_ok());
+                if let Some(address) = address {
+                    quoted(out, address.as_bytes());
+                }
+            }
+            Self::Constant(json) => out.bytes().extend_from_slice(json.as_bytes()),
+        }
+        Ok(())
+    }
+}
+
+/// How the values of a format are written under its settings.
+pub struct Writing {
+    /// How texts are written in the log.
+    pub encoding: Encoding,
+    /// What stands between two columns.
+    pub separator: u8,
+    /// What `redact_query` says.
+    pub redact: Option<Redact>,
+}
+
+/// A value that is not what its column must hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Mistake {
+    /// Where it is.
+    pub slot: Slot,
+    /// What would be right.
+    pub expected: &'static str,
+}
