@@ -12,7 +12,7 @@ use elbow::fetch::{Fetcher, Version, s3};
 use elbow::lookup::{Format, Table};
 use elbow::object::Object;
 use elbow::s3_server::{ACCESS_KEY, SECRET_KEY};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
 use crate::support::elbow::{Elbow, Run};
@@ -196,6 +196,54 @@ fn the_example_looks_up_owners_and_does_not_begin_without_its_table() {
     );
     let run = requests("").expect_code(2);
     assert!(run.stderr.contains("elbow.toml") && run.stderr.contains("add `lookups = [\"owners\"]`"), "{}", run.stderr);
+}
+
+#[test]
+fn the_built_in_mapping_adds_what_tables_know_of_the_client() {
+    let city = r#"{"192.0.2.0/24": {"country": {"iso_code": "DE", "names": {"en": "Germany"}}, "city": {"names": {"en": "Berlin"}},
+        "location": {"latitude": 52.5, "longitude": 13.25}}}"#;
+    let asn = r#"{"192.0.2.0/24": {"autonomous_system_number": 64496, "autonomous_system_organization": "Example"}}"#;
+    let config = |style: &str| {
+        format!(
+            "[lookups.city]\nsource = \"city.mmdb\"\n[lookups.asn]\nsource = \"asn.mmdb\"\n\
+             [lookups.offices]\nsource = \"offices.cidr\"\n\
+             [mappings.aws]\nlookups = [\"city\", \"asn\", \"offices\"]\n\
+             settings = {{ style = {style:?}, geo = \"city\", network = \"asn\", owner = \"offices\" }}\n"
+        )
+    };
+    let line = |client: &str| {
+        format!(
+            "2026-10-05T08:15:30.120450Z shop {client}:51000 - 0.1 0.1 0.1 200 - 0 42 \"GET http://h:80/ HTTP/1.1\" \"demo/1.0\" - -\n"
+        )
+    };
+    let events = |style: &str| {
+        let elbow = Elbow::forward().config(&config(style)).file("city.mmdb", maxmind(6, city));
+        let elbow = elbow.file("asn.mmdb", maxmind(6, asn)).file("offices.cidr", "network,name\n192.0.2.0/25,Berlin\n");
+        let lines = [line("192.0.2.10"), line("192.0.2.200"), line("198.51.100.7")].concat();
+        let run = elbow.input("elb.log", lines).run().expect_code(0);
+        let lines = run.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_slice(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let ecs = events("ecs");
+    let source = |place: Value| {
+        let mut source = json!({ "address": place["ip"], "ip": place["ip"], "port": 51000 });
+        source.as_object_mut().unwrap().extend(place.as_object().unwrap().clone());
+        source
+    };
+    let geo = json!({ "country_iso_code": "DE", "country_name": "Germany", "city_name": "Berlin", "location": { "lat": 52.5, "lon": 13.25 } });
+    let asn = json!({ "number": 64496, "organization": { "name": "Example" } });
+    let office = json!({ "cidr": "192.0.2.0/25", "name": "Berlin" });
+    assert_eq!(ecs[0]["source"], source(json!({ "ip": "192.0.2.10", "geo": geo, "as": asn, "owner": office })));
+    assert_eq!(ecs[1]["source"], source(json!({ "ip": "192.0.2.200", "geo": geo, "as": asn })));
+    assert_eq!(ecs[2]["source"], source(json!({ "ip": "198.51.100.7" })));
+    let flat = events("flat");
+    assert_eq!((&flat[0]["client_as_number"], &flat[0]["client_owner"]["name"]), (&json!(64496), &json!("Berlin")));
+    assert!(flat[2].as_object().unwrap().keys().all(|name| !name.starts_with("client_geo")));
+    // Without its table, the command does not begin.
+    let config = config("flat").replace("\"asn\", ", "");
+    let run = Elbow::forward().config(&config).file("city.mmdb", maxmind(6, city)).file("offices.cidr", "");
+    let run = run.input("elb.log", line("192.0.2.10")).run().expect_code(2);
+    assert!(run.stderr.contains("network: the config does not grant the table `asn`"), "{}", run.stderr);
 }
 
 /// Writes a file in one step, as the documentation asks for.

@@ -21,9 +21,11 @@
 //! | [`values`] | the slots, and the parts that formats share: addresses, request lines |
 //! | [`program`] | table, style and settings, compiled into steps |
 //! | [`write`](mod@write) | from a part of a line to a JSON value |
+//! | [`client`] | what lookup tables know of the client's address |
 //! | [`condition`] | which records become events at all |
 //! | [`redact`] | query parameters that are nobody's business |
 
+pub mod client;
 pub mod condition;
 pub mod formats;
 pub mod header;
@@ -150,6 +152,9 @@ impl Mapping for Aws {
 
     fn configure(settings: Settings) -> Result<Self, String> {
         let aws = Self { settings, reader: None };
+        if let Some(mistake) = client::mistake(&aws.settings) {
+            return Err(mistake);
+        }
         if !aws.settings.names_fields() {
             return Ok(aws);
         }

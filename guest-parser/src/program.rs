@@ -7,6 +7,7 @@
 use elbow_guest::scan::Span;
 use elbow_guest::{Buffer, Field, Reject, json};
 
+use crate::client::Facts;
 use crate::redact::Redact;
 use crate::settings::Settings;
 use crate::source::{Mistake, Source, Writing};
@@ -51,11 +52,11 @@ enum Step {
 #[derive(Clone, Copy, Debug)]
 enum Test {
     /// Whether there is one.
-    IsThere,
+    Present,
     /// Whether it is an HTTP status from 100 to 399.
-    IsSuccess,
+    Success,
     /// Whether it is the name of a version of TLS.
-    IsTls,
+    Tls,
 }
 
 /// What a number is.
@@ -96,6 +97,7 @@ impl Program {
                 encoding: table.encoding,
                 separator: table.syntax.separator,
                 redact: Redact::new(&settings.redact_query),
+                facts: Facts::new(settings),
             },
         };
         program.flatten(tree, 1);
@@ -350,11 +352,11 @@ impl Program {
             Source::Texts(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Text),
             Source::Numbers(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Number),
             Source::Constant(json) => Step::Constant(self.prepare(name, &json)),
-            Source::Flag(slot) => Step::If(Test::IsThere, slot, self.prepare(name, "true"), None),
-            Source::TlsName(slot) => Step::If(Test::IsTls, slot, self.prepare(name, "\"tls\""), None),
+            Source::Flag(slot) => Step::If(Test::Present, slot, self.prepare(name, "true"), None),
+            Source::TlsName(slot) => Step::If(Test::Tls, slot, self.prepare(name, "\"tls\""), None),
             Source::HttpOutcome(slot) => {
                 let failure = self.prepare(name, "\"failure\"");
-                Step::If(Test::IsSuccess, slot, self.prepare(name, "\"success\""), Some(failure))
+                Step::If(Test::Success, slot, self.prepare(name, "\"success\""), Some(failure))
             }
             Source::TlsVersion(slot) => Step::TlsVersion(self.prepare(name, "\""), source, slot),
             Source::BracketTime(..) | Source::CloudFrontTime(_) => Step::Other(self.prepare(name, ""), source, None),
@@ -380,9 +382,9 @@ impl Test {
     #[inline(always)]
     fn holds(self, batch: &[u8], value: Span) -> bool {
         match self {
-            Self::IsThere => true,
-            Self::IsSuccess => matches!(value.of(batch), [b'1'..=b'3', _, _]),
-            Self::IsTls => {
+            Self::Present => true,
+            Self::Success => matches!(value.of(batch), [b'1'..=b'3', _, _]),
+            Self::Tls => {
                 matches!(value.of(batch), [b'T' | b't', b'L' | b'l', b'S' | b's', b'V' | b'v', _, ..])
             }
         }

@@ -39,6 +39,12 @@ pub struct Settings {
     pub except: Vec<String>,
     /// Keeps one record in so many, by a hash of the record, so that the same one is kept in every replay.
     pub sample: Option<u64>,
+    /// The name of a lookup table that says where the client's address is: a MaxMind database of cities or countries.
+    pub geo: Option<String>,
+    /// The name of a lookup table that says which autonomous system it is in: a MaxMind database of those.
+    pub network: Option<String>,
+    /// The name of a lookup table that says who owns it: any one whose key is an address, as a CIDR list.
+    pub owner: Option<String>,
     /// `elb-processor` only: the values of `Application`, `Environment` and `Component`; left out if not set.
     pub application: Option<String>,
     /// See `application`.

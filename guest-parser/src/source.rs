@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use elbow_guest::{Buffer, JsonType, json};
 
+use crate::client::{Fact, Facts};
 use crate::redact::Redact;
 use crate::table::Encoding;
 use crate::values::{Slot, Values};
@@ -84,6 +85,8 @@ pub enum Source {
     Choice(Slot, &'static str, &'static str, &'static str),
     /// An IP address, where the text is one.
     Address(Slot),
+    /// What a lookup table knows of an address.
+    Known(Slot, Fact),
 }
 
 impl Source {
@@ -121,6 +124,7 @@ impl Source {
             | HttpOutcome(slot)
             | Choice(slot, ..)
             | Address(slot)
+            | Known(slot, _)
             | Json(slot, _)
             | JsonText(slot)
             | Members(slot) => Some(*slot),
@@ -135,6 +139,7 @@ impl Source {
             Number(_) | Seconds(_) | Nanoseconds(..) | Milliseconds(_) => JsonType::Number,
             Flag(_) => JsonType::Boolean,
             Json(_, json_type) => *json_type,
+            Known(_, fact) => fact.json_type(),
             Members(_) => JsonType::Object,
             Texts(..) | Parted(..) | Forwarded(_) | Numbers(..) | Columns(_) => JsonType::Array,
             Constant(json) => match json.as_bytes().first() {
@@ -318,6 +323,7 @@ impl Source {
                     quoted(out, address.as_bytes());
                 }
             }
+            Self::Known(_, fact) => how.facts.write(*fact, text, out.bytes()),
             Self::Constant(json) => out.bytes().extend_from_slice(json.as_bytes()),
         }
         Ok(())
@@ -332,6 +338,8 @@ pub struct Writing {
     pub separator: u8,
     /// What `redact_query` says.
     pub redact: Option<Redact>,
+    /// What lookup tables say.
+    pub facts: Facts,
 }
 
 /// A value that is not what its column must hold.

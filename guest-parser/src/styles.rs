@@ -2,9 +2,10 @@
 
 use elbow_guest::{Field, json};
 
+use crate::client;
 use crate::settings::{Settings, Style};
 use crate::source::Source;
-use crate::table::{Output, Table};
+use crate::table::Table;
 use crate::values::Slot;
 
 /// A field with the name that a style gives it.
@@ -65,18 +66,20 @@ const MESSAGE: &str = "the line as it was";
 /// The fields of a format, as a style names them. `object` is the bucket and the key of what is read.
 pub fn named(table: &Table, settings: &Settings, object: Option<(&str, &str)>) -> Vec<Named> {
     match (settings.style, &table.original) {
-        (Style::Flat, _) => flat(table.fields, settings),
+        (Style::Flat, _) => flat(table, settings),
         (Style::ElbProcessor, Some(original)) => elb_processor(original, settings, object),
         (Style::Ecs | Style::ElbProcessor, _) => ecs(table, settings),
     }
 }
 
-fn flat(fields: &[Output], settings: &Settings) -> Vec<Named> {
-    let mut named: Vec<Named> = fields
+fn flat(table: &Table, settings: &Settings) -> Vec<Named> {
+    let mut named: Vec<Named> = table
+        .fields
         .iter()
         .filter(|field| !field.flat.is_empty())
         .map(|field| Named::top(field.flat, field.source.clone(), field.meaning))
         .collect();
+    named.extend(client::fields(table, settings, &named));
     if settings.keep_message {
         named.push(Named::top("message", Source::Raw(Slot::LINE), MESSAGE));
     }
@@ -90,6 +93,7 @@ fn ecs(table: &Table, settings: &Settings) -> Vec<Named> {
     let mut named: Vec<Named> = fields
         .flat_map(|field| field.ecs.iter().map(|path| Named::nested(path, field.source.clone(), field.meaning)))
         .collect();
+    named.extend(client::fields(table, settings, &named));
     named.push(constant("event.kind", "\"event\"", "always `event`"));
     let category = format!("[\"{}\"]", table.category);
     named.push(constant("event.category", &category, &format!("always `{}`", table.category)));
