@@ -41,8 +41,10 @@ doc: toolchain ## The documentation of the host and of the SDK, in target/doc; w
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc $(RELEASE) --workspace --all-features --no-deps --document-private-items
 
 .PHONY: bench
-bench: toolchain ## Records per CPU second, the guest alone and from a gzip file to TCP; and the time to start
-	$(CARGO) bench --locked --package elbow --bench throughput --bench startup
+bench: toolchain ## Records per CPU second, the mapping alone and from a gzip file to TCP, beside vrl; and the time to start
+	$(CARGO) build $(RELEASE) --manifest-path host/benches/vrl/Cargo.toml --target-dir target/vrl
+	ELBOW_BENCH_VRL=$(CURDIR)/target/vrl/release/vrl-alb \
+		$(CARGO) bench --locked --package elbow --bench throughput --bench startup
 
 # Lambda's names of the architectures.
 ARCH ?= arm64

@@ -1,12 +1,12 @@
-//! Records per CPU second: the mapping natively and in its sandbox, and the whole way from a gzip file to a TCP receiver.
+//! Records per CPU second: the mapping natively and in its sandbox, the whole way from a gzip file to a TCP receiver, what
+//! settings cost, and the crate `vrl` on the same lines.
 //!
-//! CPU seconds of this process, all threads, so that what else runs on the machine matters little. The receiver is a
-//! process of its own. Run it with `make bench`; the figures of the README are from there.
+//! CPU seconds of this process, all threads, so that what else runs on the machine matters little; of three runs the best.
+//! The receiver is a process of its own. Run it with `make bench`; the figures of the README are from there.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 
 use bytes::Bytes;
 use elbow::config::{Config, DestinationConfig, MappingConfig, Url};
@@ -17,43 +17,91 @@ use elbow::pipeline::{Pipeline, Selection};
 use elbow_guest::Mapping;
 use guest_parser::Aws;
 use rustix::time::{ClockId, clock_gettime};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 const RECORDS: usize = 400_000;
 const BATCH: usize = 256 << 10;
 
-type Line = fn(usize) -> String;
+/// The lines of a format.
+struct Sample {
+    format: &'static str,
+    /// What stands before the first line.
+    header: &'static str,
+    lines: String,
+}
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
-    println!("{RECORDS} records each, CPU seconds of all threads of elbow\n");
-    println!(
-        "| format      | style         | bytes/record | native, records/s | sandboxed, records/s | ratio | gzip file to TCP, records/s | wall |"
-    );
-    println!(
-        "|-------------|---------------|--------------|-------------------|----------------------|-------|-----------------------------|------|"
-    );
-    let formats: [(&str, Line); 2] = [("alb", alb_line), ("classic-elb", classic_line)];
-    for (format, line) in formats {
-        let text: String = (0..RECORDS).map(line).collect();
+    let sample =
+        |format, header, line: fn(usize) -> String| Sample { format, header, lines: (0..RECORDS).map(line).collect() };
+    let alb = sample("alb", "", alb_line);
+    let classic = sample("classic-elb", "", classic_line);
+    let cloudfront = sample("cloudfront", CLOUDFRONT_HEADER, cloudfront_line);
+    println!("{RECORDS} records each, records per CPU second of all threads of elbow, the best of {RUNS} runs\n");
+    println!("| format, style | bytes a record | native | sandboxed | ratio | gzip file to TCP, `closed` |");
+    println!("|---|---|---|---|---|---|");
+    for sample in [&alb, &classic, &cloudfront] {
         for style in ["flat", "ecs", "elb-processor"] {
-            let native = native(style, &text);
-            let sandboxed = runtime.block_on(sandboxed(style, &text));
-            let (whole, wall) = runtime.block_on(whole_way(style, &text));
+            if style == "elb-processor" && sample.format == "cloudfront" {
+                continue;
+            }
+            let settings = json!({ "style": style });
+            let native = best(|| native(&settings, sample));
+            let sandboxed = best(|| runtime.block_on(sandboxed(&settings, sample)));
+            let whole = best(|| runtime.block_on(whole_way(&settings, sample)));
             println!(
-                "| {format:<11} | {style:<13} | {:>12} | {:>17.0} | {:>20.0} | {:>5.2} | {:>27.0} | {wall:>3.1}s |",
-                text.len() / RECORDS,
-                rate(native),
-                rate(sandboxed),
+                "| {}, `{style}` | {} | {} | {} | {:.2} | {} |",
+                sample.format,
+                sample.lines.len() / RECORDS,
+                thousands(native),
+                thousands(sandboxed),
                 native / sandboxed,
-                rate(whole),
+                thousands(whole),
             );
         }
     }
+    println!("\n| settings, alb, `flat` | sandboxed | cost |\n|---|---|---|");
+    let without = best(|| runtime.block_on(sandboxed(&json!({ "style": "flat" }), &alb)));
+    for settings in [
+        json!({}),
+        json!({ "add": { "team": "shop", "tier": 1 } }),
+        json!({ "drop": ["type", "classification", "conn_trace_id"] }),
+        json!({ "rename": { "client_ip": "ip" } }),
+        json!({ "redact_query": ["token"] }),
+        json!({ "keep_message": true }),
+        json!({ "except": ["user_agent ~ ELB-HealthChecker*"] }),
+    ] {
+        let mut all = settings.clone();
+        all["style"] = "flat".into();
+        let with = best(|| runtime.block_on(sandboxed(&all, &alb)));
+        println!("| `{settings}` | {} | {:+.0} % |", thousands(with), (with / without - 1.0) * 100.0);
+    }
+    if let Some(vrl) = std::env::var_os("ELBOW_BENCH_VRL") {
+        let file = tempfile::NamedTempFile::new().expect("a file can be made");
+        std::fs::write(&file, &alb.lines).expect("the file can be written");
+        let seconds = best(|| {
+            let run = Command::new(&vrl).arg(file.path()).output().expect("it can be started");
+            String::from_utf8_lossy(&run.stdout).trim().parse().expect("it prints CPU seconds")
+        });
+        println!("\n| alb | | elbow `flat`, native | elbow `flat`, sandboxed |\n|---|---|---|---|");
+        println!(
+            "| `parse_aws_alb_log` of vrl | {} | {:.1} times as fast | {:.1} times as fast |",
+            thousands(seconds),
+            seconds / best(|| native(&json!({ "style": "flat" }), &alb)),
+            seconds / without
+        );
+    }
 }
 
-fn rate(seconds: f64) -> f64 {
-    RECORDS as f64 / seconds
+const RUNS: usize = 3;
+
+fn best(mut run: impl FnMut() -> f64) -> f64 {
+    (0..RUNS).map(|_| run()).fold(f64::INFINITY, f64::min)
+}
+
+fn thousands(seconds: f64) -> String {
+    format!("{:.0} k", RECORDS as f64 / seconds / 1e3)
 }
 
 /// CPU seconds that this process has used.
@@ -62,13 +110,17 @@ fn cpu() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-fn settings(style: &str) -> serde_json::Map<String, serde_json::Value> {
-    serde_json::Map::from_iter([("style".to_owned(), style.into())])
+fn settings(settings: &Value) -> serde_json::Map<String, Value> {
+    settings.as_object().expect("settings are an object").clone()
+}
+
+fn head(sample: &Sample) -> Vec<u8> {
+    [sample.header.as_bytes(), &sample.lines.as_bytes()[..4096]].concat()
 }
 
 /// The code of the mapping, compiled for this machine.
-fn native(style: &str, text: &str) -> f64 {
-    let settings = serde_json::from_value(settings(style).into()).expect("the settings are valid");
+fn native(settings: &Value, sample: &Sample) -> f64 {
+    let settings = serde_json::from_value(settings.clone()).expect("the settings are valid");
     let mut mapping = Aws::configure(settings).expect("the settings are accepted");
     let object = elbow_guest::Object {
         id: "-".into(),
@@ -78,10 +130,10 @@ fn native(style: &str, text: &str) -> f64 {
         etag: None,
         last_modified: None,
         captures: vec![],
-        head: text.as_bytes()[..4096].into(),
+        head: head(sample).into(),
     };
     mapping.begin(&object).expect("the format is recognised");
-    let batches = batches(text);
+    let batches = batches(&sample.lines);
     let begin = cpu();
     for batch in &batches {
         let mapped = elbow_guest::map_batch(&mapping, &batch.bytes);
@@ -91,8 +143,8 @@ fn native(style: &str, text: &str) -> f64 {
 }
 
 /// The same code in its sandbox, with epoch deadline and memory limit, over the session's channels.
-async fn sandboxed(style: &str, text: &str) -> f64 {
-    let config = MappingConfig { settings: settings(style), ..MappingConfig::default() };
+async fn sandboxed(with: &Value, sample: &Sample) -> f64 {
+    let config = MappingConfig { settings: settings(with), ..MappingConfig::default() };
     let sandbox = Sandbox::new(1, config.limits.memory).expect("the engine starts");
     let mapping = sandbox.load("aws", &config).expect("the mapping loads");
     let facts = ObjectFacts {
@@ -103,9 +155,9 @@ async fn sandboxed(style: &str, text: &str) -> f64 {
         etag: None,
         last_modified: None,
         captures: vec![],
-        head: text.as_bytes()[..4096].into(),
+        head: head(sample).into(),
     };
-    let batches = batches(text);
+    let batches = batches(&sample.lines);
     let (_, feed, mut yields) = session::begin(&mapping, facts).await.expect("the session begins");
     let begin = cpu();
     let feeding = async {
@@ -125,25 +177,27 @@ async fn sandboxed(style: &str, text: &str) -> f64 {
     cpu() - begin
 }
 
-/// The whole way: file, gunzip, cut, map, deliver, confirmed as `closed`. Answers CPU and wall seconds.
-async fn whole_way(style: &str, text: &str) -> (f64, f64) {
+/// The whole way: file, gunzip, cut, map, deliver, confirmed as `closed`.
+async fn whole_way(with: &Value, sample: &Sample) -> f64 {
     let file = tempfile::NamedTempFile::new().expect("a file can be made");
     let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::default());
-    encoder.write_all(text.as_bytes()).expect("the file can be written");
+    for part in [sample.header, &sample.lines] {
+        encoder.write_all(part.as_bytes()).expect("the file can be written");
+    }
     let file = encoder.finish().expect("the file can be written");
     let sink = Sink::start();
     let mut config = Config::builtin();
     let url: Url = format!("tcp://{}", sink.address).parse().expect("the URL is valid");
     config.destinations.insert("sink".into(), DestinationConfig::new(url));
-    config.mappings.values_mut().for_each(|mapping| mapping.settings = settings(style));
+    config.mappings.values_mut().for_each(|mapping| mapping.settings = settings(with));
     let pipeline =
         Pipeline::new(config, Fetcher::new(std::time::Duration::from_secs(30))).await.expect("the pipeline starts");
-    let (begin, clock) = (cpu(), Instant::now());
+    let begin = cpu();
     let summary =
         pipeline.run(vec![Uri::File(file.path().into())], Selection::default(), CancellationToken::new()).await;
-    let (cpu, wall) = (cpu() - begin, clock.elapsed().as_secs_f64());
+    let cpu = cpu() - begin;
     assert!(summary.settled && summary.ledger.events.confirmed as usize == RECORDS, "{summary:?}");
-    (cpu, wall)
+    cpu
 }
 
 fn batches(text: &str) -> Vec<Records> {
@@ -222,5 +276,31 @@ fn classic_line(number: usize) -> String {
         number % 10_000,
         1000 + number % 9000,
         number % 20,
+    )
+}
+
+/// What a file of CloudFront's standard log begins with.
+const CLOUDFRONT_HEADER: &str = "#Version: 1.0\n#Fields: date time x-edge-location sc-bytes c-ip cs-method cs(Host) cs-uri-stem \
+    sc-status cs(Referer) cs(User-Agent) cs-uri-query cs(Cookie) x-edge-result-type x-edge-request-id x-host-header cs-protocol \
+    cs-bytes time-taken x-forwarded-for ssl-protocol ssl-cipher x-edge-response-result-type cs-protocol-version fle-status \
+    fle-encrypted-fields c-port time-to-first-byte x-edge-detailed-result-type sc-content-type sc-content-len sc-range-start \
+    sc-range-end\n";
+
+/// A line as CloudFront writes it: 33 columns, the user agent percent-encoded.
+fn cloudfront_line(number: usize) -> String {
+    format!(
+        "2026-10-05\t08:15:{:02}\tFRA56-P1\t{}\t192.0.2.{}\tGET\td0example00000.cloudfront.net\t/products/{number}/reviews\t200\t\
+         https://www.example.com/\tMozilla/5.0%20(X11;%20Linux%20x86_64)%20AppleWebKit/537.36%20(KHTML,%20like%20Gecko)%20Chrome/140.0.0.0%20Safari/537.36\t\
+         page={}&sort=newest\t-\tHit\tREQ{number:050x}==\twww.example.com\thttps\t{}\t0.{:03}\t-\tTLSv1.3\tTLS_AES_128_GCM_SHA256\tHit\tHTTP/2.0\t-\t-\t\
+         {}\t0.{:03}\tHit\ttext/html;%20charset=utf-8\t{}\t-\t-\n",
+        number % 60,
+        1000 + number % 9000,
+        number % 250,
+        number % 20,
+        200 + number % 300,
+        number % 1000,
+        1024 + number % 60_000,
+        number % 1000,
+        1000 + number % 9000,
     )
 }
