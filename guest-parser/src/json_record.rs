@@ -113,14 +113,14 @@ impl Decoded {
             return;
         }
         let start = self.bytes.len();
-        for (index, (name, value)) in self.unknown.iter().enumerate() {
-            if self.unknown[..index].iter().any(|(other, _)| other == name) {
-                continue;
-            }
+        let mut written = Vec::new();
+        for (name, value) in &self.unknown {
+            let name = free_name(name, |name| written.iter().any(|other| other == name));
             self.bytes.push(if self.bytes.len() == start { b'{' } else { b',' });
             json::string(&mut self.bytes, name.as_bytes());
             self.bytes.push(b':');
             self.bytes.extend_from_slice(value.as_bytes());
+            written.push(name);
         }
         self.bytes.push(b'}');
         values.set(Slot::EXTRA, Span::between(start, self.bytes.len()));
@@ -129,20 +129,25 @@ impl Decoded {
     /// Writes the members that no table knows behind an event's last, each under its own name.
     pub fn append_unknown(&self, program: &Program, event: &mut Vec<u8>) {
         event.pop();
-        for (index, (name, value)) in self.unknown.iter().enumerate() {
-            let is_taken = program.has(name) || self.unknown[..index].iter().any(|(other, _)| other == name);
-            if is_taken || name.is_empty() {
-                continue;
-            }
+        let mut written: Vec<String> = Vec::new();
+        for (name, value) in &self.unknown {
+            let name = free_name(name, |name| program.has(name) || written.iter().any(|other| other == name));
             if event.last() != Some(&b'{') {
                 event.push(b',');
             }
             json::string(event, name.as_bytes());
             event.push(b':');
             event.extend_from_slice(value.as_bytes());
+            written.push(name);
         }
         event.push(b'}');
     }
+}
+
+/// A name for what no table knows: its own, or with a number behind it where that one is taken.
+fn free_name(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let numbered = (2..).map(|number| format!("{name}_{number}"));
+    std::iter::once(name.to_owned()).chain(numbered).find(|name| !is_taken(name)).unwrap_or_default()
 }
 
 /// `httpRequest.newMember` as `http_request_new_member`.
@@ -203,7 +208,29 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
+    use elbow_guest::Mapping;
+
     use super::*;
+
+    #[test]
+    fn a_member_whose_name_is_taken_is_kept_under_another() {
+        let settings = serde_json::json!({ "format": "waf", "style": "flat" });
+        let mut aws = crate::Aws::configure(serde_json::from_value(settings).unwrap()).unwrap();
+        let line = "{\"timestamp\":1791188130120,\"action\":\"ALLOW\",\"Action\":1,\"ACTION\":2}\n";
+        let object = elbow_guest::Object {
+            id: "-".into(),
+            bucket: None,
+            key: "-".into(),
+            size: None,
+            etag: None,
+            last_modified: None,
+            captures: vec![],
+            head: line.into(),
+        };
+        aws.begin(&object).unwrap();
+        let events = String::from_utf8(elbow_guest::map_batch(&aws, line.as_bytes()).events).unwrap();
+        assert!(events.ends_with(",\"action\":\"ALLOW\",\"action_2\":1,\"action_3\":2}\n"), "{events}");
+    }
 
     #[test]
     fn camel_case_is_parted_into_words() {
