@@ -240,7 +240,7 @@ fn the_built_in_mapping_adds_what_tables_know_of_the_client() {
     assert_eq!((&flat[0]["client_as_number"], &flat[0]["client_owner"]["name"]), (&json!(64496), &json!("Berlin")));
     assert!(flat[2].as_object().unwrap().keys().all(|name| !name.starts_with("client_geo")));
     // Without its table, the command does not begin.
-    let config = config("flat").replace("\"asn\", ", "");
+    let config = config("flat").replace("lookups = [\"city\", \"asn\", ", "lookups = [\"city\", ");
     let run = Elbow::forward().config(&config).file("city.mmdb", maxmind(6, city)).file("offices.cidr", "");
     let run = run.input("elb.log", line("192.0.2.10")).run().expect_code(2);
     assert!(run.stderr.contains("network: the config does not grant the table `asn`"), "{}", run.stderr);
