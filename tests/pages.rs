@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use elbow_guest::JsonType;
 use guest_parser::recognise::Kind;
+use guest_parser::styles;
 use guest_parser::table::{Header, Output, Table};
 
 use crate::support::guests::workspace;
@@ -18,12 +19,6 @@ fn page(kind: Kind) -> String {
     line("Made from the format's table by `BLESS=1 cargo test --release --test integration -- pages`.");
     line("");
     line(&columns(table));
-    if table.original.is_some() {
-        line(
-            "In the style `elb-processor` the names are those of the original ELB logs processor, for all load balancers alike.",
-        );
-        line("");
-    }
     line("| `flat` | `ecs` | type | since | meaning |");
     line("|---|---|---|---|---|");
     for field in table.fields {
@@ -31,8 +26,31 @@ fn page(kind: Kind) -> String {
     }
     line("");
     line("A field without a value is left out. `since` says when AWS has added what the field comes from.");
+    if table.original.is_some() {
+        line(ELB_PROCESSOR);
+        line("| `elb-processor` | type | meaning |");
+        line("|---|---|---|");
+        let settings = serde_json::json!({
+            "style": "elb-processor", "component": "c", "environment": "e", "application": "a",
+        });
+        let settings = serde_json::from_value(settings).unwrap();
+        for field in styles::named(table, &settings, None) {
+            let promise = field.promise();
+            line(&format!("| `{}` | {} | {} |", promise.name, type_name(promise.json_type), promise.meaning));
+        }
+    }
     page
 }
+
+const ELB_PROCESSOR: &str = "
+## The style `elb-processor`
+
+The names, types and values of the original ELB logs processor, the same for all load balancers. What differs from it:
+
+- `UserAgent` is without the quotes that are around it in the log.
+- What has no value in the line (`-`, a time of `-1`), or in the settings, is left out; there is no `null` and no `NaN`.
+- `Source.S3` is there for objects in S3, not for files.
+";
 
 fn columns(table: &Table) -> String {
     match (table.header, table.is_of_lines()) {
@@ -52,15 +70,19 @@ fn columns(table: &Table) -> String {
 
 fn row(field: &Output) -> String {
     let code = |name: &str| if name.is_empty() { String::new() } else { format!("`{name}`") };
-    let json_type = match field.source.json_type() {
+    let json_type = type_name(field.source.json_type());
+    let ecs: Vec<String> = field.ecs.iter().map(|name| code(name)).collect();
+    format!("| {} | {} | {json_type} | {} | {} |", code(field.flat), ecs.join(", "), field.since, field.meaning)
+}
+
+fn type_name(json_type: JsonType) -> &'static str {
+    match json_type {
         JsonType::Text => "text",
         JsonType::Number => "number",
         JsonType::Boolean => "boolean",
         JsonType::Array => "array",
         JsonType::Object => "object",
-    };
-    let ecs: Vec<String> = field.ecs.iter().map(|name| code(name)).collect();
-    format!("| {} | {} | {json_type} | {} | {} |", code(field.flat), ecs.join(", "), field.since, field.meaning)
+    }
 }
 
 #[test]

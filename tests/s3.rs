@@ -1,5 +1,7 @@
 //! Objects in S3: listings, bodies that break off, objects that change, errors of the server.
 
+use serde_json::{Value, json};
+
 use crate::support::logs::{expect_all, gzip, line, lines, numbers};
 use crate::support::receiver::Receiver;
 use crate::support::s3::{BUCKET, Fault, S3};
@@ -16,6 +18,42 @@ fn an_object_is_forwarded_to_a_receiver() {
     assert_eq!(run.text("/per_object/0/format"), "classic-elb");
     assert_eq!(run.count("/bytes/decoded") as usize, lines(1000).len());
     assert!(run.count("/bytes/fetched") < run.count("/bytes/decoded"));
+}
+
+#[test]
+fn a_classic_log_becomes_what_the_original_processor_made_of_it() {
+    let s3 = S3::start();
+    let line = "2026-10-05T08:15:30.120450Z demo-clb 192.0.2.10:51000 198.51.100.20:80 0.000051 0.0023105 0.000044 200 404 310 42 \
+        \"GET http://www.example.com:80/a/b?c=d#e HTTP/1.1\" \"Mozilla/5.0 (X11; Linux x86_64)\" ECDHE-RSA-AES128-GCM-SHA256 TLSv1.2";
+    s3.put("logs/a.log", format!("{line}\n"));
+    let set = ["style=elb-processor", "application=shop", "environment=prod", "component=web"];
+    let forward = s3.forward().args(set.iter().flat_map(|set| ["--set", set])).args(["--event-id", ""]);
+    let run = forward.arg(format!("s3://{BUCKET}/logs/a.log")).run().expect_code(0);
+    let event: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let expected = json!({
+        "@timestamp": "2026-10-05T08:15:30.120450Z",
+        "LoadBalancerName": "demo-clb",
+        "PublicIpAndPort": "192.0.2.10:51000",
+        "InternalIpAndPort": "198.51.100.20:80",
+        "Status": "200",
+        "BackendStatus": "404",
+        "BytesUploadedFromClient": 310,
+        "BytesDownloadedByClient": 42,
+        "Component": "web",
+        "SourceModuleName": "ELB",
+        "Environment": "prod",
+        "Application": "shop",
+        "type": "logs",
+        "UserAgent": "Mozilla/5.0 (X11; Linux x86_64)",
+        "message": line,
+        "Verb": "GET",
+        "Path": "/a/b",
+        "Source": { "S3": { "Bucket": BUCKET, "Key": "logs/a.log" } },
+        "TimeToForwardRequest": 0,
+        "TimeTaken": 2,
+        "TimeToForwardResponse": 0,
+    });
+    assert_eq!(event, expected);
 }
 
 #[test]
