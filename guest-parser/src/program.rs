@@ -75,7 +75,7 @@ enum Item {
 }
 
 /// How deep an event can be nested.
-const MAX_DEPTH: usize = 8;
+pub(crate) const MAX_DEPTH: usize = 8;
 
 /// How many bytes stand behind the last name: as many as a copy in steps may take too many.
 const PADDING: usize = 64;

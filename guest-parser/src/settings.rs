@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::program::MAX_DEPTH;
 use crate::recognise::Kind;
 use crate::source::Source;
 use crate::styles::Named;
@@ -98,6 +99,9 @@ impl Settings {
         for (index, name) in names.iter().enumerate() {
             if name.is_empty() || name.split('.').any(str::is_empty) && self.style == Style::Ecs {
                 return Err(format!("rename, add: `{name}` is no name of a field"));
+            }
+            if fields[index].path.len() >= MAX_DEPTH {
+                return Err(format!("rename, add: `{name}` is nested too deep; it may have {} dots", MAX_DEPTH - 2));
             }
             let is_taken =
                 |other: &String| other == name || (self.nests() && (is_within(name, other) || is_within(other, name)));
@@ -251,6 +255,8 @@ mod tests {
         expect_mistake(flat(json!({ "rename": { "elb": "url" } })), "there is a field `url` already");
         expect_mistake(flat(json!({ "add": { "x": null } })), "add.x: null is no value");
         expect_mistake(json!({ "add": { "source": "x" } }), "there can be no `source");
+        assert!(configured(json!({ "add": { "a.b.c.d.e.f.g": 1 } })).is_ok());
+        expect_mistake(json!({ "add": { "a.b.c.d.e.f.g.h": 1 } }), "nested too deep; it may have 6 dots");
         expect_mistake(flat(json!({ "only": ["elb"] })), "`elb` is no condition");
         expect_mistake(
             flat(json!({ "except": ["nothing = 1"] })),

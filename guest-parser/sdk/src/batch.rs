@@ -17,12 +17,16 @@ pub struct Events {
 }
 
 /// How many unknown names of a batch are told.
-const MAX_UNKNOWN: usize = 64;
+pub(crate) const MAX_UNKNOWN: usize = 64;
+
+/// How many bytes of such a name are.
+pub(crate) const MAX_UNKNOWN_NAME: usize = 256;
 
 impl Events {
     /// Notes that the current record has something that this mapping does not know, as a column that was appended since. The
-    /// host counts it, and warns once of each name.
+    /// host counts it, and warns once of each name. A name is cut after 256 bytes.
     pub fn note_unknown(&mut self, name: &str) {
+        let name = &name[..name.floor_char_boundary(MAX_UNKNOWN_NAME)];
         let has_room = self.unknown.len() < MAX_UNKNOWN;
         match self.unknown.iter_mut().find(|unknown| unknown.name == name) {
             Some(unknown) => unknown.records += 1,
@@ -189,6 +193,16 @@ mod tests {
         let rejected: Vec<u32> = outcome.rejects.iter().map(|r| r.index).collect();
         assert_eq!(rejected, [3, 5, 6]);
         assert_eq!(outcome.dropped, 2);
+    }
+
+    #[test]
+    fn a_long_name_of_what_is_not_known_is_cut() {
+        let mut events = Events { ndjson: Buffer::default(), records: vec![], record: 0, unknown: vec![] };
+        for end in ["one", "other"] {
+            events.note_unknown(&format!("{}{end}", "é".repeat(128)));
+        }
+        assert_eq!(events.unknown.len(), 1);
+        assert_eq!((events.unknown[0].name.len(), events.unknown[0].records), (256, 2));
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Object<'_> {
     }
 
     /// A number, with the very digits of `digits`, less leading zeros. Writes nothing and answers `false` if it is no
-    /// JSON number, or longer than [`MAX_NUMBER`] bytes, which no reader takes for one.
+    /// JSON number, or one that readers do not take: longer than [`MAX_NUMBER`] bytes, or too large for a double.
     #[inline]
     pub fn number(&mut self, name: &str, digits: &[u8]) -> bool {
         let Some(digits) = as_number(digits) else {
@@ -160,7 +160,7 @@ impl Object<'_> {
 /// The longest number that is written as one.
 pub const MAX_NUMBER: usize = 64;
 
-/// The digits of a JSON number (RFC 8259, section 6) without leading zeros; `None` if it is none.
+/// The digits of a JSON number (RFC 8259, section 6) without leading zeros; `None` if it is none, or too large.
 #[inline]
 pub fn as_number(text: &[u8]) -> Option<&[u8]> {
     let unsigned = text.strip_prefix(b"-").unwrap_or(text);
@@ -175,6 +175,11 @@ pub fn as_number(text: &[u8]) -> Option<&[u8]> {
     if let Some(exponent) = rest.strip_prefix(b"e").or(rest.strip_prefix(b"E")) {
         let sign_taken = exponent.strip_prefix(b"-").or(exponent.strip_prefix(b"+"));
         rest = after_digits(sign_taken.unwrap_or(exponent))?;
+        // `1e999` is a number by its grammar, and an error to most readers.
+        let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+        if !value.is_finite() {
+            return None;
+        }
     }
     if !rest.is_empty() {
         return None;
@@ -322,7 +327,7 @@ mod tests {
         for (text, digits) in [("0.000051", "0.000051"), ("000", "0"), ("007", "7"), ("1.50", "1.50"), ("-1", "-1")] {
             assert_eq!(as_number(text.as_bytes()), Some(digits.as_bytes()), "{text}");
         }
-        for text in ["", "-", "1.", ".5", "1e", "0x1", "1 ", "NaN", "-007"] {
+        for text in ["", "-", "1.", ".5", "1e", "0x1", "1 ", "NaN", "-007", "1e999", "-1E+400"] {
             assert_eq!(as_number(text.as_bytes()), None, "{text}");
         }
     }

@@ -61,9 +61,11 @@
 //! - [`scan`]: splits log lines into columns; a whole batch at once, for mappings that have to be fast.
 //! - [`buffer`]: where events are written.
 //! - [`host`]: the log and the lookup tables of the host.
+//! - [`check`]: whether an outcome is what the contract says, for tests.
 
 pub mod batch;
 pub mod buffer;
+pub mod check;
 pub mod host;
 pub mod json;
 pub mod mapping;
