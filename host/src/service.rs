@@ -3,7 +3,7 @@
 //! The metrics say the same as the summary, as it grows: what became of each object, record and event. One of them,
 //! `elbow_ledger_imbalance`, must be 0 for ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
@@ -70,9 +70,26 @@ struct State {
     seen: DeliveryReport,
     /// The refreshes of each table that had failed then.
     table_failures: BTreeMap<String, u64>,
+    /// The mappings and fields that `unknown_fields` has a series for.
+    unknown: BTreeSet<(String, String)>,
     /// For each queue whether it answers.
     queues: BTreeMap<String, bool>,
     is_stopping: bool,
+}
+
+/// How many series of `unknown_fields` there are; what is beyond is `other`. The names come from logs.
+const MOST_UNKNOWN: usize = 100;
+
+impl State {
+    /// The label of a field that a mapping does not know.
+    fn series_of(&mut self, mapping: &str, field: &str) -> String {
+        let key = (mapping.to_owned(), field.to_owned());
+        if !self.unknown.contains(&key) && self.unknown.len() >= MOST_UNKNOWN {
+            return "other".into();
+        }
+        self.unknown.insert(key);
+        field.to_owned()
+    }
 }
 
 impl Metrics {
@@ -239,7 +256,8 @@ impl Observer for Metrics {
         self.objects.get_or_create(&label("status", status)).inc();
         for (field, records) in &report.unknown_fields {
             let mapping = report.mapping.clone().unwrap_or_default();
-            self.unknown.get_or_create(&[("mapping", mapping), ("field", field.clone())]).inc_by(*records);
+            let field = self.state().series_of(&mapping, field);
+            self.unknown.get_or_create(&[("mapping", mapping), ("field", field)]).inc_by(*records);
         }
         let ledger = &report.part;
         for (family, name, counts) in [
@@ -351,4 +369,19 @@ fn answer(path: &str, metrics: &Metrics, view: &impl Fn() -> View) -> Response<S
     };
     let response = Response::builder().status(status).header(CONTENT_TYPE, kind);
     response.body(text).expect("the parts are valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_from_logs_do_not_make_series_without_end() {
+        let mut state = State::default();
+        let series: BTreeSet<String> =
+            (0..1000).map(|name| state.series_of("aws", &format!("column {name}"))).collect();
+        assert_eq!(series.len(), MOST_UNKNOWN + 1);
+        assert_eq!(state.series_of("aws", "column 0"), "column 0");
+        assert_eq!(state.series_of("aws", "column 999"), "other");
+    }
 }
