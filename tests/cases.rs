@@ -11,7 +11,7 @@ use elbow_guest::Mapping;
 use guest_parser::Aws;
 use serde_json::json;
 
-use elbow::cut::{Cut, Cutter, Framing, Header, Place};
+use elbow::cut::{Ahead, Cut, Cutter, Framing, Header, Place};
 
 use crate::support::elbow::Elbow;
 use crate::support::guests::workspace;
@@ -47,9 +47,38 @@ fn cases(format: &str) -> Vec<PathBuf> {
 
 /// What the mapping makes of an object, natively; cut as the host cuts it.
 fn natively(format: &str, style: &str, log: &[u8]) -> elbow_guest::Outcome {
+    let log = log.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(log);
+    let (mut mapping, plan) = begun(format, style, &log[..log.len().min(16 << 10)]);
+    let mut cutter = Cutter::new(Ahead::new(log), cut(&plan));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let mut count = 0;
+    let mut whole =
+        elbow_guest::Outcome { events: vec![], event_records: vec![], rejects: vec![], dropped: 0, unknown: vec![] };
+    // Text that is no JSON ends with an error; what came before it is mapped all the same.
+    while let Ok(Some(batch)) = runtime.block_on(cutter.next()) {
+        if let Some(head) = &batch.head {
+            let (new, new_plan) = begun(format, style, head);
+            assert_eq!(format!("{new_plan:?}"), format!("{plan:?}"));
+            mapping = new;
+        }
+        let outcome = elbow_guest::map_batch(&mapping, &batch.records);
+        let first = u32::try_from(count).unwrap();
+        count += batch.offsets.len();
+        whole.events.extend(outcome.events);
+        whole.event_records.extend(outcome.event_records.into_iter().map(|record| first + record));
+        let rejects = outcome.rejects.into_iter();
+        whole.rejects.extend(rejects.map(|mut reject| {
+            reject.index += first;
+            reject
+        }));
+        whole.dropped += outcome.dropped;
+    }
+    whole
+}
+
+fn begun(format: &str, style: &str, head: &[u8]) -> (Aws, elbow_guest::Plan) {
     let settings = json!({ "format": format, "style": style, "application": "shop", "environment": "test" });
     let mut mapping = Aws::configure(serde_json::from_value(settings).unwrap()).unwrap();
-    let log = log.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(log);
     let object = elbow_guest::Object {
         id: "-".into(),
         bucket: None,
@@ -58,31 +87,27 @@ fn natively(format: &str, style: &str, log: &[u8]) -> elbow_guest::Outcome {
         etag: None,
         last_modified: None,
         captures: vec![],
-        head: log[..log.len().min(16 << 10)].into(),
+        head: head.into(),
     };
     let plan = mapping.begin(&object).unwrap();
-    elbow_guest::map_batch(&mapping, &cut_by(&plan, log))
+    (mapping, plan)
 }
 
-fn cut_by(plan: &elbow_guest::Plan, log: &[u8]) -> Vec<u8> {
-    let framing = match (&plan.framing, &plan.header) {
+fn cut(plan: &elbow_guest::Plan) -> Cut {
+    let framing = match (plan.framing.clone(), plan.header.clone()) {
         (elbow_guest::Framing::Lines, elbow_guest::Header::None) => Framing::Lines(Header::None),
-        (elbow_guest::Framing::Lines, elbow_guest::Header::FirstLine) => Framing::Lines(Header::FirstLine),
-        (elbow_guest::Framing::Lines, elbow_guest::Header::Prefix(prefix)) => {
-            Framing::Lines(Header::Prefix(prefix.clone().into_bytes()))
+        (elbow_guest::Framing::Lines, elbow_guest::Header::FirstLine(names)) => {
+            Framing::Lines(Header::FirstLine(names))
         }
-        (elbow_guest::Framing::JsonArray(name), _) => Framing::Json(Place::Array(name.clone())),
+        (elbow_guest::Framing::Lines, elbow_guest::Header::W3c) => Framing::Lines(Header::W3c),
+        (elbow_guest::Framing::Lines, elbow_guest::Header::Prefix(prefix)) => {
+            Framing::Lines(Header::Prefix(prefix.into_bytes()))
+        }
+        (elbow_guest::Framing::LinesFrom(shape), _) => Framing::LinesFrom(shape.into_bytes()),
+        (elbow_guest::Framing::JsonArray(name), _) => Framing::Json(Place::Array(name)),
         (elbow_guest::Framing::JsonValues, _) => Framing::Json(Place::TopLevel),
     };
-    let cut = Cut { framing, batch_bytes: 16 << 20, max_record: 1 << 20 };
-    let mut cutter = Cutter::new(log, cut);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let mut records = Vec::new();
-    // Text that is no JSON ends with an error; what came before it is mapped all the same.
-    while let Ok(Some(batch)) = runtime.block_on(cutter.next()) {
-        records.extend_from_slice(&batch.records);
-    }
-    records
+    Cut { framing, batch_bytes: 16 << 20, max_record: 1 << 20 }
 }
 
 /// Events and rejects in the order of their records.

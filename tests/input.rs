@@ -3,6 +3,7 @@
 use crate::support::elbow::{Elbow, Run};
 use crate::support::guests::workspace;
 use crate::support::logs::{expect_all, gzip, line, lines, numbers};
+use crate::support::s3::{BUCKET, S3};
 
 fn forward(name: &str, bytes: impl AsRef<[u8]>) -> Run {
     Elbow::forward().args(["--set", "style=flat"]).input(name, bytes).run()
@@ -175,4 +176,75 @@ fn columns_of_tomorrow_are_reported_once_and_counted() {
     assert!(warnings[0].contains("column 35") && warnings[0].contains("a.log"), "{}", warnings[0]);
     assert!(warnings[1].contains("column 36"), "{}", warnings[1]);
     assert_eq!(run.count("/per_object/2/unknown_fields/column 35"), 3);
+}
+
+fn events(run: &Run) -> Vec<serde_json::Value> {
+    run.stdout.split(|b| *b == b'\n').filter(|e| !e.is_empty()).map(|e| serde_json::from_slice(e).unwrap()).collect()
+}
+
+#[test]
+fn a_line_break_in_a_user_agent_is_no_end_of_a_record() {
+    const COUNT: usize = 100;
+    let broken = |number| line(number).replace("demo/1.0", "demo\r\n1.0\n\"x\"");
+    // A number that cannot be one: its record is rejected.
+    let bad = broken(COUNT).replace(" 200 200 ", " OK 200 ");
+    let text: String = (0..COUNT).map(|number| broken(number) + "nonsense\n").chain([bad.clone()]).collect();
+    let s3 = S3::start();
+    s3.put("a.log", text.clone());
+    let uri = format!("s3://{BUCKET}/a.log");
+    let config = "[dead-letters]\nto = \"same-destination\"\n[limits]\nbatch = \"1KiB\"";
+    let run = s3.forward_with_ids().config(config).args(["--set", "style=flat", &uri]).run().expect_code(0);
+    let count = COUNT as u64;
+    assert_eq!(run.records(), [2 * count + 1, count, count + 1, 0]);
+    assert!(run.is("/balanced"));
+    let (letters, events): (Vec<_>, Vec<_>) = events(&run).into_iter().partition(|event| event.get("tags").is_some());
+    assert_eq!(events.len(), COUNT);
+    for (number, event) in events.iter().enumerate() {
+        assert_eq!(event["url_path"], format!("/line/{number}"));
+        assert_eq!(event["user_agent"], "demo\r\n1.0\n\"x\"");
+    }
+
+    let id = events[42]["event.id"].as_str().unwrap();
+    let explained = s3.command("explain").args([id, &uri]).run().expect_code(0);
+    assert_eq!(String::from_utf8(explained.stdout).unwrap(), broken(42));
+    let last = letters.last().unwrap();
+    let begin = text.len() - bad.len();
+    assert_eq!(last["elbow"]["bytes"], serde_json::json!({ "begin": begin, "end": text.len() - 1 }));
+    assert_eq!(last["elbow"]["record"], bad.trim_end());
+}
+
+#[test]
+fn records_are_read_by_the_header_that_they_are_under() {
+    let [first, second] = ["version srcaddr srcport start\n", "version start dstport dstaddr\n"];
+    let row = |number: usize| format!("5 {number} 443 192.0.2.10\n");
+    let s3 = S3::start();
+    let parts = [first, "2 192.0.2.10 80 1791188100\n", second, &row(1), second, &row(2), first, second, &row(3)];
+    s3.put("flow.log.gz", parts.iter().flat_map(|part| gzip(part.as_bytes())).collect::<Vec<u8>>());
+    let uri = format!("s3://{BUCKET}/flow.log.gz");
+    let run = s3.forward_with_ids().args(["--set", "style=flat", &uri]).run().expect_code(0);
+    assert_eq!(run.records(), [4, 4, 0, 0]);
+    assert_eq!(run.count("/per_object/0/header_lines"), 5);
+    assert!(run.is("/balanced"));
+    let events = events(&run);
+    assert_eq!((&events[0]["srcport"], &events[0]["srcaddr"]), (&80.into(), &"192.0.2.10".into()));
+    for (number, event) in events[1..].iter().enumerate() {
+        assert_eq!((&event["start"], &event["dstport"]), (&(number + 1).into(), &443.into()));
+        let id = event["event.id"].as_str().unwrap();
+        let explained = s3.command("explain").args([id, &uri]).run().expect_code(0);
+        assert_eq!(String::from_utf8(explained.stdout).unwrap(), row(number + 1));
+    }
+}
+
+#[test]
+fn a_header_midway_that_cannot_be_read_fails_the_object_behind_what_it_could_be() {
+    let text = "#Version: 1.0\n#Fields: date time c-ip\n2026-10-05\t08:15:30\t192.0.2.10\n#Fields: x y z\n1\t2\t3\n";
+    let run = forward("a.log", text).expect_code(1);
+    assert_eq!(run.records(), [2, 1, 0, 0]);
+    assert_eq!(run.count("/records/abandoned"), 1);
+    assert!(run.is("/balanced"));
+    assert_eq!(events(&run)[0]["c_ip"], "192.0.2.10");
+    let error = run.text("/per_object/0/error");
+    let place = text.len() - "1\t2\t3\n".len();
+    assert!(error.contains(&format!("the header before the record at byte {place}")), "{error}");
+    assert!(error.contains("expected a line `#Fields:`"), "{error}");
 }

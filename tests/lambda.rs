@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use elbow::bookmark::Bookmark;
+use elbow::config::MappingConfig;
+use elbow::map::Sandbox;
 use elbow::notification::request;
 use elbow::object::Object;
 use lambda_simulator::{FreezeMode, InvocationBuilder, InvocationState, Simulator};
 use serde_json::{Value, json};
+use sha2::Digest;
 use tokio::runtime::Runtime;
 
 use crate::support::elbow::{Elbow, Run, Running};
@@ -303,4 +306,35 @@ fn an_object_whose_mapping_has_changed_is_forwarded_from_its_beginning() {
     assert_eq!(summaries[0]["records"]["encountered"], 20);
     assert!(run.stderr.contains("the mapping has changed"), "{}", run.stderr);
     expect_all(numbers(&receiver.lines()), 20);
+}
+
+#[test]
+fn a_continuation_finds_its_place_under_its_header_and_behind_records_of_several_lines() {
+    let sandbox = Sandbox::new(1, 64 << 20).unwrap();
+    let digest = sandbox.load("aws", &MappingConfig::default()).unwrap().digest().to_owned();
+    let s3 = S3::start();
+    let flow = "version srcaddr start\n2 192.0.2.10 1\nversion start srcaddr\n2 2 192.0.2.10\n2 3 192.0.2.10\n";
+    let classic = line(0).replace("demo/1.0", "demo\n1.0") + &line(1);
+    s3.put("flow.log", flow);
+    s3.put("classic.log", classic.clone());
+    for (key, before, expected) in
+        [("flow.log", "2 3 192.0.2.10\n", "\"start\":3}"), ("classic.log", &line(1), "/line/1")]
+    {
+        let text = if key == "flow.log" { flow } else { &classic };
+        let receiver = Receiver::plain();
+        let function = start(&s3, receiver.address, "");
+        // As the server makes it.
+        let etag = sha2::Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let (bucket, key) = (Some("access-logs".into()), key.into());
+        let object = Object { bucket, key, etag: Some(etag), ..Object::default() };
+        let offset = text.find(before).unwrap() as u64;
+        let bookmark = Bookmark { offset, mapping: digest.clone(), ..Bookmark::default() };
+        let response = function.respond(sqs(&request(&object, Some(&bookmark))));
+        assert_eq!(response, json!({ "batchItemFailures": [] }));
+        let (summaries, _) = function.end();
+        assert_eq!(summaries[0]["records"]["encountered"], 1, "{:#}", summaries[0]);
+        assert_eq!(summaries[0]["records"]["mapped"], 1);
+        let arrived = String::from_utf8(receiver.lines()).unwrap();
+        assert!(arrived.lines().count() == 1 && arrived.contains(expected), "{arrived}");
+    }
 }

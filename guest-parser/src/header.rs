@@ -1,7 +1,6 @@
 //! The columns of files that name them: in their first line, or in a line `#Fields:`.
 
 use elbow_guest::scan::Fields;
-use elbow_guest::{Fate, Reject};
 
 use crate::settings::Style;
 use crate::source::Source;
@@ -15,8 +14,6 @@ pub struct Columns {
     pub order: Vec<Slot>,
     /// Those that no table knows, with the slots they go to.
     new: Vec<(String, Slot)>,
-    /// The line that named them, if it may come again as a record.
-    line: Vec<u8>,
 }
 
 /// The columns of the object that begins so. `None` if its format has no header. An error says what was expected.
@@ -45,16 +42,12 @@ pub fn columns(table: &Table, configured: &[String], head: &[u8]) -> Result<Opti
         };
         return Err(format!("expected {expected}; if the files have none, set `columns` to their names"));
     }
-    let mut columns = Columns::named(table, names.iter().map(String::as_str))?;
-    if table.header == Header::FirstLine {
-        columns.line = head.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end().to_vec();
-    }
-    Ok(Some(columns))
+    Columns::named(table, names.iter().map(String::as_str)).map(Some)
 }
 
 impl Columns {
     fn named<'a>(table: &Table, names: impl Iterator<Item = &'a str>) -> Result<Self, String> {
-        let mut columns = Self { order: Vec::new(), new: Vec::new(), line: Vec::new() };
+        let mut columns = Self { order: Vec::new(), new: Vec::new() };
         for name in names {
             let known = table.columns.iter().position(|column| column.eq_ignore_ascii_case(name));
             let slot = match known {
@@ -76,25 +69,6 @@ impl Columns {
             columns.order.push(slot);
         }
         Ok(columns)
-    }
-
-    /// Whether a line is a header, in the midst of the records: where files were put behind each other.
-    pub fn is_header_again(&self, line: &[u8]) -> bool {
-        // A record begins with a digit or a dash, a header with a letter.
-        !self.line.is_empty() && line[0].is_ascii_lowercase() && {
-            let names = crate::formats::vpc_flow::TABLE.columns;
-            line == self.line || Fields::new(line).all(|name| names.iter().any(|known| known.as_bytes() == name))
-        }
-    }
-
-    /// What becomes of it: the same is dropped; another cannot be followed, since a record may be mapped without it.
-    pub fn again(&self, line: &[u8]) -> Result<Fate, Reject> {
-        match line.trim_ascii_end() == self.line {
-            true => Ok(Fate::Dropped),
-            false => {
-                Err(Reject::from("a second header with other columns: the records behind it cannot be read by it"))
-            }
-        }
     }
 
     /// Whether there are columns that no table knows.

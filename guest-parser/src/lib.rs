@@ -220,12 +220,7 @@ impl Reader {
         }
         let values = &mut *self.values.borrow_mut();
         let (count, known) = match &self.input {
-            Input::Named(_, columns) => {
-                if columns.is_header_again(line.bytes()) {
-                    return columns.again(line.bytes());
-                }
-                (values.take_in_order(line, &columns.order), columns.order.len())
-            }
+            Input::Named(_, columns) => (values.take_in_order(line, &columns.order), columns.order.len()),
             _ => {
                 let count = values.take(line, self.table.columns.len());
                 if count < self.table.min_columns {

@@ -228,6 +228,9 @@ fn is_digest(object: &Object) -> bool {
     object.key.contains("CloudTrail-Digest") || (has(b"\"digestStartTime\"") && !has(b"\"Records\""))
 }
 
+/// How a record of a Classic Load Balancer begins, which may have a line break in its user agent.
+const CLASSIC_ELB_TIME: &str = "0000-00-00T00:00:00";
+
 /// How an object of a format is cut into records.
 pub fn plan(kind: Kind, object: &Object, has_configured_columns: bool) -> Plan {
     let head = object.head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&object.head);
@@ -242,9 +245,16 @@ pub fn plan(kind: Kind, object: &Object, has_configured_columns: bool) -> Plan {
         (Shape::Json, _) => (Framing::JsonValues, Header::None),
         (Shape::Nothing, Kind::CloudTrail) => (Framing::JsonValues, Header::None),
         (Shape::Nothing, _) => (Framing::Lines, Header::None),
-        (Shape::Lines, _) if head.starts_with(b"#") => (Framing::Lines, Header::Prefix("#".into())),
+        (Shape::Lines, _) if head.starts_with(b"#") && has_configured_columns => {
+            (Framing::Lines, Header::Prefix("#".into()))
+        }
+        (Shape::Lines, _) if head.starts_with(b"#") => (Framing::Lines, Header::W3c),
+        (Shape::Lines, Kind::ClassicElb) => (Framing::LinesFrom(CLASSIC_ELB_TIME.into()), Header::None),
         (Shape::Lines, _) => match kind.table().header {
-            table::Header::FirstLine if !has_configured_columns => (Framing::Lines, Header::FirstLine),
+            table::Header::FirstLine if !has_configured_columns => {
+                let names = kind.table().columns.iter().map(|name| (*name).to_owned());
+                (Framing::Lines, Header::FirstLine(names.collect()))
+            }
             _ => (Framing::Lines, Header::None),
         },
     };

@@ -162,7 +162,7 @@ async fn sandboxed(with: &Value, sample: &Sample) -> f64 {
     let begin = cpu();
     let feeding = async {
         for batch in batches {
-            feed.send(batch).await.expect("the session goes on");
+            feed.send(None, batch).await.expect("the session goes on");
         }
         drop(feed);
     };
@@ -209,7 +209,7 @@ fn batches(text: &str) -> Vec<Records> {
             false => rest.len(),
         };
         let offsets = memchr::memchr_iter(b'\n', &rest[..end]).map(|newline| newline as u64).collect();
-        batches.push(Records { bytes: Bytes::copy_from_slice(&rest[..end]), offsets });
+        batches.push(Records { bytes: Bytes::copy_from_slice(&rest[..end]), offsets, breaks: vec![] });
         rest = &rest[end..];
     }
     batches

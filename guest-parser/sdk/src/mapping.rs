@@ -34,13 +34,15 @@ pub trait Mapping: Sized + 'static {
     fn formats(&self) -> Vec<Format>;
 
     /// Takes what is known of the object, and answers how it is cut into records. Without an implementation of its own
-    /// a mapping reads lines, in the first of its [`formats`](Mapping::formats).
+    /// a mapping reads lines, in the first of its [`formats`](Mapping::formats). Where a header in the midst of an object names
+    /// other columns (see [`Header`]), a fresh instance gets the text from there on as `object.head`.
     fn begin(&mut self, _object: &Object) -> Result<Plan, String> {
         let first = self.formats().into_iter().next();
         Ok(Plan::lines(first.map(|f| f.name).unwrap_or_default()))
     }
 
-    /// Maps one record. The record comes without its newline and without a carriage return before it.
+    /// Maps one record. The record comes without its newline and without a carriage return before it. A line break within it
+    /// is `\x0A` with [`Framing::LinesFrom`], which [`unescape`](crate::scan::unescape) gives back.
     ///
     /// What `events` got before an error is taken back.
     fn map(&self, record: &[u8], events: &mut Events) -> Result<Fate, Reject>;

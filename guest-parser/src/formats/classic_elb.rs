@@ -1,7 +1,8 @@
 //! Access log of a Classic Load Balancer (AWS: "Access logs for your Classic Load Balancer").
 //!
 //! 15 columns, 12 in files from before May 2015. A listener for TCP or SSL writes `-` for both statuses, and that is the
-//! only way to tell it from one for HTTP. Bytes are those of the body for HTTP, and all for TCP.
+//! only way to tell it from one for HTTP. Bytes are those of the body for HTTP, and all for TCP. Nothing is escaped, and a user
+//! agent may have line breaks, which the host hands over as `\x0A`.
 
 use elbow_guest::Reject;
 use elbow_guest::scan::{Span, Syntax};

@@ -1,7 +1,8 @@
 //! Flow log of a VPC or a transit gateway, as text (AWS: "Logging IP traffic using VPC Flow Logs").
 //!
-//! The first line of each object names its columns, in an order that whoever has set up the flow log has chosen. The version
-//! of a record does not fix its columns. A name that is not known here becomes a field by itself.
+//! The first line of each file names its columns, in an order that whoever has set up the flow log has chosen; an object may
+//! be several files, one behind the other. The version of a record does not fix its columns. A name that is not known here
+//! becomes a field by itself.
 
 use elbow_guest::scan::Syntax;
 

@@ -37,7 +37,8 @@ fn mapped(settings: Value, log: &[u8]) -> Option<(Plan, Vec<u8>, Outcome)> {
 fn records(plan: &Plan, log: &[u8]) -> Vec<u8> {
     let lines = log.split_inclusive(|byte| *byte == b'\n').enumerate().filter(|(index, line)| match &plan.header {
         Header::None => true,
-        Header::FirstLine => *index > 0,
+        Header::FirstLine(_) => *index > 0,
+        Header::W3c => !line.starts_with(b"#"),
         Header::Prefix(prefix) => !line.starts_with(prefix.as_bytes()),
     });
     let lines = lines.map(|(_, line)| line.strip_suffix(b"\n").unwrap_or(line));
@@ -46,5 +47,5 @@ fn records(plan: &Plan, log: &[u8]) -> Vec<u8> {
 
 /// Whether records are lines, rather than JSON.
 fn has_lines(plan: &Plan) -> bool {
-    matches!(plan.framing, Framing::Lines)
+    matches!(plan.framing, Framing::Lines | Framing::LinesFrom(_))
 }

@@ -43,6 +43,7 @@ mod bindings {
         path: "../wit",
         world: "mapping",
         exports: { default: async },
+        additional_derives: [PartialEq],
     });
 }
 

@@ -4,10 +4,11 @@
 //! fails is halved, each half goes to a fresh instance, and so on until the record at fault is alone: it is rejected, and
 //! the others are mapped. A guest that fails more often than `failures` allows has failed the object.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,6 +31,8 @@ pub struct Records {
     pub bytes: Bytes,
     /// Where each begins in the object's text.
     pub offsets: Vec<u64>,
+    /// Where the text has the line breaks within them, which are `\x0A` in them.
+    pub breaks: Vec<u64>,
 }
 
 impl Records {
@@ -38,19 +41,43 @@ impl Records {
         self.bytes.split(|byte| *byte == b'\n').take(self.offsets.len())
     }
 
+    /// One of them that begins there, as the text has it.
+    pub fn in_text<'a>(&self, record: &'a [u8], begin: u64) -> Cow<'a, [u8]> {
+        let mut text = Vec::new();
+        let (mut rest, mut at) = (record, begin);
+        for place in &self.breaks[self.breaks.partition_point(|place| *place < begin)..] {
+            let before = usize::try_from(place - at).unwrap_or(usize::MAX);
+            if before >= rest.len() {
+                break;
+            }
+            text.extend_from_slice(&rest[..before]);
+            text.push(b'\n');
+            rest = &rest[before + br"\x0A".len()..];
+            at = place + 1;
+        }
+        match text.is_empty() {
+            true => Cow::Borrowed(record),
+            false => [&text, rest].concat().into(),
+        }
+    }
+
     /// How many they are.
     pub fn count(&self) -> u32 {
         u32::try_from(self.offsets.len()).unwrap_or(u32::MAX)
     }
 }
 
+/// A batch, and the first bytes of the text from the header before it on, if that is another than the one before.
+type Batch = (Option<Vec<u8>>, Records);
+
 /// Puts batches into a session. Dropping it ends the session, after what it was given.
-pub struct Feed(mpsc::Sender<Records>);
+pub struct Feed(mpsc::Sender<Batch>);
 
 impl Feed {
-    /// Hands over a batch; waits while the guest is busy. `Err` if the session has ended, which its [`Yield`] explains.
-    pub async fn send(&self, records: Records) -> Result<(), SessionEnded> {
-        self.0.send(records).await.map_err(|_| SessionEnded)
+    /// Hands over a batch; waits while the guest is busy. With `head`, the guest begins anew before it, as with an object
+    /// that has this head. `Err` if the session has ended, which its [`Yield`] explains.
+    pub async fn send(&self, head: Option<Vec<u8>>, records: Records) -> Result<(), SessionEnded> {
+        self.0.send((head, records)).await.map_err(|_| SessionEnded)
     }
 }
 
@@ -84,7 +111,7 @@ pub async fn begin(mapping: &Mapping, object: ObjectFacts) -> Result<(Plan, Feed
     let blueprint = Arc::clone(&mapping.blueprint);
     std::thread::Builder::new()
         .name("guest".into())
-        .spawn(move || run(&blueprint, &object, planned, batches, &results))
+        .spawn(move || run(&blueprint, object, planned, batches, &results))
         .context("failed to start a guest's thread")?;
     let plan = plan.await.map_err(|_| anyhow!("the thread of the mapping ended before it began"))??;
     Ok((plan, Feed(feed), Yield(yields)))
@@ -92,9 +119,9 @@ pub async fn begin(mapping: &Mapping, object: ObjectFacts) -> Result<(Plan, Feed
 
 fn run(
     blueprint: &Arc<Blueprint>,
-    object: &ObjectFacts,
+    object: ObjectFacts,
     planned: oneshot::Sender<Result<Plan>>,
-    mut batches: mpsc::Receiver<Records>,
+    mut batches: mpsc::Receiver<Batch>,
     results: &mpsc::Sender<Result<(Records, Mapped), Broken>>,
 ) {
     let runtime = match guest::runtime() {
@@ -106,19 +133,20 @@ fn run(
         // One for the whole object: every instance that it takes gets the same answers.
         let tables = blueprint.tables.now();
         let mut session = Session { blueprint, object, log: &log, tables, guest: None, failures: 0, restarts: 0 };
-        match session.start().await {
-            Ok(plan) => drop(planned.send(Ok(plan))),
+        let plan = match session.start().await {
+            Ok(plan) => plan,
             Err(error) => return drop(planned.send(Err(error))),
-        }
-        while let Some(batch) = batches.recv().await {
+        };
+        drop(planned.send(Ok(plan.clone())));
+        while let Some((head, batch)) = batches.recv().await {
             let began = Instant::now();
-            let mapped = match session.map(&batch).await {
+            let mapped = match session.take(head, &batch, &plan).await {
                 Ok(mapped) => Ok((batch, Mapped { took: began.elapsed(), ..mapped })),
                 Err(error) => {
                     // Nothing new comes in from here on, so that all that has come in can be counted.
                     batches.close();
                     let mut abandoned = u64::from(batch.count());
-                    while let Some(waiting) = batches.recv().await {
+                    while let Some((_, waiting)) = batches.recv().await {
                         abandoned += u64::from(waiting.count());
                     }
                     Err(Broken { error, abandoned })
@@ -135,7 +163,7 @@ fn run(
 
 struct Session<'a> {
     blueprint: &'a Arc<Blueprint>,
-    object: &'a ObjectFacts,
+    object: ObjectFacts,
     log: &'a GuestLog,
     tables: Snapshot,
     /// None after a failure, until the next batch needs one.
@@ -149,9 +177,21 @@ struct Session<'a> {
 impl Session<'_> {
     async fn start(&mut self) -> Result<Plan> {
         let mut guest = Guest::new(self.blueprint, self.log, &self.tables).await?;
-        let plan = guest.begin(self.object).await?;
+        let plan = guest.begin(&self.object).await?;
         self.guest = Some(guest);
         Ok(plan)
+    }
+
+    /// Maps a batch, under another header if there is one before it.
+    async fn take(&mut self, head: Option<Vec<u8>>, batch: &Records, plan: &Plan) -> Result<Mapped> {
+        if let Some(head) = head {
+            let place = batch.offsets.first().copied().unwrap_or_default();
+            self.object.head = head;
+            self.guest = None;
+            let new = self.start().await.with_context(|| format!("the header before the record at byte {place}"))?;
+            ensure!(new == *plan, "the header before the record at byte {place} is that of another format or framing");
+        }
+        self.map(batch).await
     }
 
     /// Maps a batch, halving it for as long as the guest fails on it.
@@ -236,12 +276,13 @@ impl WholeBatch {
 
 /// Cuts a piece of at least two records in the middle.
 fn halves(records: Records) -> (Records, Records) {
-    let Records { bytes, mut offsets } = records;
+    let Records { bytes, mut offsets, breaks } = records;
     let first = offsets.len() / 2;
     let last_newline = memchr::memchr_iter(b'\n', &bytes).nth(first - 1);
     let at = last_newline.map_or(bytes.len(), |newline| newline + 1);
     let rest = offsets.split_off(first);
-    (Records { bytes: bytes.slice(..at), offsets }, Records { bytes: bytes.slice(at..), offsets: rest })
+    let first = Records { bytes: bytes.slice(..at), offsets, breaks: breaks.clone() };
+    (first, Records { bytes: bytes.slice(at..), offsets: rest, breaks })
 }
 
 #[cfg(test)]
@@ -250,9 +291,19 @@ mod tests {
 
     #[test]
     fn halves_hold_the_same_records() {
-        let records = Records { bytes: Bytes::from_static(b"a\n\nccc\nd\n"), offsets: vec![0, 2, 3, 7] };
+        let bytes = Bytes::from_static(b"a\n\nccc\nd\n");
+        let records = Records { bytes, offsets: vec![0, 2, 3, 7], breaks: vec![] };
         let (first, second) = halves(records);
         assert_eq!((&first.bytes[..], &first.offsets[..]), (&b"a\n\n"[..], &[0, 2][..]));
         assert_eq!((&second.bytes[..], &second.offsets[..]), (&b"ccc\nd\n"[..], &[3, 7][..]));
+    }
+
+    #[test]
+    fn a_record_is_again_as_the_text_has_it() {
+        let text: &[u8] = b"a\nb\n\nc\\x0A\nd\ne\n";
+        let bytes = Bytes::from_static(b"a\\x0Ab\n\nc\\x0A\\x0Ad\ne\n");
+        let records = Records { bytes, offsets: vec![0, 4, 5, 13], breaks: vec![1, 10] };
+        let again: Vec<_> = records.iter().zip(&records.offsets).map(|(r, begin)| records.in_text(r, *begin)).collect();
+        assert_eq!(again.join(&b'\n'), text.strip_suffix(b"\n").unwrap());
     }
 }

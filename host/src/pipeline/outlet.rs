@@ -83,9 +83,9 @@ impl<'a> Outlet<'a> {
                 let lines: Vec<&[u8]> = records.iter().collect();
                 for reject in &mapped.rejects {
                     let index = reject.index as usize;
-                    let record = lines[index];
                     let begin = records.offsets[index];
-                    let letter = self.dead_letter(begin, record.len() as u64, &reject.reason, Some(record));
+                    let record = records.in_text(lines[index], begin);
+                    let letter = self.dead_letter(begin, record.len() as u64, &reject.reason, Some(&record));
                     mailbag.add(&letter).await;
                 }
                 mailbag.end_batch().await;

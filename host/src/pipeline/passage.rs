@@ -4,23 +4,21 @@
 //! it. Then the object waits, as a [`Passage`], until all that was sent has its answer.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bytes::Bytes;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
-use tokio::time::timeout;
+use tokio::io::AsyncBufRead;
 use tokio_util::sync::CancellationToken;
 
 use super::Pipeline;
 use super::books::{Passage, ReadTotals, oversize_reason};
 use super::outlet::Outlet;
 use crate::bookmark::Bookmark;
-use crate::cut::{Cut, Cutter, Framing, Header, Place};
-use crate::decode::decode;
+use crate::cut::{Ahead, Cut, Cutter, Framing, Header, Place};
+use crate::decode::{Text, decode};
 use crate::deliver::Destination;
 use crate::event_id::ObjectHash;
 use crate::fetch::Stored;
@@ -29,12 +27,6 @@ use crate::map::{Framing as PlannedFraming, Header as PlannedHeader, Mapping, Ob
 use crate::object::Object;
 use crate::route::Goal;
 use crate::traces::Span;
-
-/// How much of an object a mapping sees before it is cut: the bound that the contract states.
-const HEAD: usize = 16 << 10;
-
-/// How long the first line waits for others to show to the mapping.
-const LINGER: Duration = Duration::from_millis(200);
 
 impl Pipeline {
     /// Reads an object to its end, and hands its events to the destination.
@@ -108,30 +100,6 @@ impl Pipeline {
         delivered.and(read).and(outlet.result())
     }
 
-    /// Decodes an object, and looks at its first bytes without taking them off.
-    async fn text(&self, stored: Stored) -> Result<(Vec<u8>, impl AsyncBufRead + Unpin + use<>)> {
-        let (_, mut text) = decode(stored, self.config.limits.max_decoded).await?;
-        let mut head = Vec::new();
-        while head.len() < HEAD {
-            // A whole line is enough to go on with, where a pipe has no more to give for now.
-            let part = match head.contains(&b'\n') {
-                true => match timeout(LINGER, text.fill_buf()).await {
-                    Ok(part) => part?,
-                    Err(_) => break,
-                },
-                false => text.fill_buf().await?,
-            };
-            if part.is_empty() {
-                break;
-            }
-            let part = &part[..part.len().min(HEAD - head.len())];
-            head.extend_from_slice(part);
-            let taken = part.len();
-            text.consume(taken);
-        }
-        Ok((head.clone(), io::Cursor::new(head).chain(text)))
-    }
-
     /// Which way an object goes; `None` if it is to be skipped.
     fn way(&self, object: &Object) -> Result<Option<Way<'_>>> {
         let found = self
@@ -153,8 +121,10 @@ impl Pipeline {
         stored: Stored,
         mapping: &Mapping,
         captures: Vec<(String, String)>,
-    ) -> Result<(impl AsyncBufRead + Unpin + use<>, Plan, Feed, Yield)> {
-        let (head, text) = self.text(stored).await?;
+    ) -> Result<(Ahead<Text>, Plan, Feed, Yield)> {
+        let (_, text) = decode(stored, self.config.limits.max_decoded).await?;
+        let mut text = Ahead::new(text);
+        let head = text.head(&[]).await?;
         let begun = session::begin(mapping, facts(object, captures, head)).await;
         let (plan, feed, yields) = begun.with_context(|| format!("mapping `{}`", mapping.name()))?;
         Ok((text, plan, feed, yields))
@@ -174,9 +144,10 @@ impl Pipeline {
         let mut cutter = Cutter::new(text, self.cut(&plan)?);
         let mut record = None;
         while let (None, Some(batch)) = (&record, cutter.next().await?) {
-            let records = Records { bytes: batch.records, offsets: batch.offsets };
+            let records = Records { bytes: batch.records, offsets: batch.offsets, breaks: batch.breaks };
             let index = records.offsets.iter().position(|begin| *begin == offset);
-            record = index.and_then(|index| records.iter().nth(index)).map(|record| records.bytes.slice_ref(record));
+            let found = index.and_then(|index| records.iter().nth(index));
+            record = found.map(|record| Bytes::copy_from_slice(&records.in_text(record, offset)));
         }
         Ok((ObjectHash::of(&object), record))
     }
@@ -186,14 +157,20 @@ impl Pipeline {
         Ok(Cut {
             framing: match (&plan.framing, &plan.header) {
                 (PlannedFraming::Lines, PlannedHeader::None) => Framing::Lines(Header::None),
-                (PlannedFraming::Lines, PlannedHeader::FirstLine) => Framing::Lines(Header::FirstLine),
+                (PlannedFraming::Lines, PlannedHeader::FirstLine(names)) => {
+                    Framing::Lines(Header::FirstLine(names.clone()))
+                }
+                (PlannedFraming::Lines, PlannedHeader::W3c) => Framing::Lines(Header::W3c),
                 (PlannedFraming::Lines, PlannedHeader::Prefix(prefix)) => {
                     Framing::Lines(Header::Prefix(prefix.clone().into_bytes()))
                 }
+                (PlannedFraming::LinesFrom(shape), PlannedHeader::None) => {
+                    Framing::LinesFrom(shape.clone().into_bytes())
+                }
                 (PlannedFraming::JsonArray(name), PlannedHeader::None) => Framing::Json(Place::Array(name.clone())),
                 (PlannedFraming::JsonValues, PlannedHeader::None) => Framing::Json(Place::TopLevel),
-                (PlannedFraming::JsonArray(_) | PlannedFraming::JsonValues, _) => {
-                    bail!("the mapping plans header lines for JSON, which has none")
+                (PlannedFraming::LinesFrom(_) | PlannedFraming::JsonArray(_) | PlannedFraming::JsonValues, _) => {
+                    bail!("the mapping plans header lines for records that are not lines")
                 }
             },
             batch_bytes: usize::try_from(limits.batch).unwrap_or(usize::MAX).max(1),
@@ -212,6 +189,7 @@ impl Pipeline {
     ) -> Result<()> {
         let begin = totals.next;
         let mut is_stopped = false;
+        let mut head = None;
         loop {
             let began = Instant::now();
             let next = tokio::select! {
@@ -234,11 +212,12 @@ impl Pipeline {
                 None => return Ok(()),
             };
             totals.header_lines += batch.header_lines;
+            head = batch.head.take().or(head);
             // What an earlier process has settled is cut again, to find the place, and is left out.
             batch.skip_to(begin);
             let last = batch.offsets.last().copied().max(batch.oversize.last().map(|record| record.offset));
             totals.next = last.map_or(totals.next, |last| last + 1);
-            let records = Records { bytes: batch.records, offsets: batch.offsets };
+            let records = Records { bytes: batch.records, offsets: batch.offsets, breaks: batch.breaks };
             let count = u64::from(records.count());
             totals.records += count + batch.oversize.len() as u64;
             self.progress.records.fetch_add(count, Relaxed);
@@ -248,7 +227,7 @@ impl Pipeline {
             }
             let is_taken = count == 0
                 || tokio::select! {
-                    sent = feed.send(records) => sent.is_ok(),
+                    sent = feed.send(head.take(), records) => sent.is_ok(),
                     () = self.given_up.cancelled() => false,
                 };
             if !is_taken {
