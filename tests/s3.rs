@@ -27,7 +27,7 @@ fn a_classic_log_becomes_what_the_original_processor_made_of_it() {
         \"GET http://www.example.com:80/a/b?c=d#e HTTP/1.1\" \"Mozilla/5.0 (X11; Linux x86_64)\" ECDHE-RSA-AES128-GCM-SHA256 TLSv1.2";
     s3.put("logs/a.log", format!("{line}\n"));
     let set = ["style=elb-processor", "application=shop", "environment=prod", "component=web"];
-    let forward = s3.forward().args(set.iter().flat_map(|set| ["--set", set])).args(["--event-id", ""]);
+    let forward = s3.forward().args(set.iter().flat_map(|set| ["--set", set]));
     let run = forward.arg(format!("s3://{BUCKET}/logs/a.log")).run().expect_code(0);
     let event: Value = serde_json::from_slice(&run.stdout).unwrap();
     let expected = json!({
