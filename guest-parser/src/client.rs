@@ -11,7 +11,7 @@ use crate::source::Source;
 use crate::styles::Named;
 use crate::table::Table;
 
-/// Something that a row of a table may say of an address: its place among [`FACTS`].
+/// Something that a row of a table may say of an address: its place in the table below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fact(usize);
 

@@ -130,7 +130,7 @@ fn native(settings: &Value, sample: &Sample) -> f64 {
         etag: None,
         last_modified: None,
         captures: vec![],
-        head: head(sample).into(),
+        head: head(sample),
     };
     mapping.begin(&object).expect("the format is recognised");
     let batches = batches(&sample.lines);
@@ -155,7 +155,7 @@ async fn sandboxed(with: &Value, sample: &Sample) -> f64 {
         etag: None,
         last_modified: None,
         captures: vec![],
-        head: head(sample).into(),
+        head: head(sample),
     };
     let batches = batches(&sample.lines);
     let (_, feed, mut yields) = session::begin(&mapping, facts).await.expect("the session begins");
