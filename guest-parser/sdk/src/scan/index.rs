@@ -128,7 +128,7 @@ impl Index {
         if is_odd != 0 {
             self.odd.push(base as u32);
         }
-        let mut special = block.special() & !(newline | separator);
+        let mut special = block.special() & !end;
         if syntax.escape != b'\\' {
             special |= block.equal(syntax.escape);
         }
