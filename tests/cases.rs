@@ -79,16 +79,7 @@ fn natively(format: &str, style: &str, log: &[u8]) -> elbow_guest::Outcome {
 fn begun(format: &str, style: &str, head: &[u8]) -> (Aws, elbow_guest::Plan) {
     let settings = json!({ "format": format, "style": style, "application": "shop", "environment": "test" });
     let mut mapping = Aws::configure(serde_json::from_value(settings).unwrap()).unwrap();
-    let object = elbow_guest::Object {
-        id: "-".into(),
-        bucket: None,
-        key: "-".into(),
-        size: None,
-        etag: None,
-        last_modified: None,
-        captures: vec![],
-        head: head.into(),
-    };
+    let object = elbow_guest::Object::new("-", head);
     let plan = mapping.begin(&object).unwrap();
     (mapping, plan)
 }

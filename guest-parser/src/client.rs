@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use elbow_guest::JsonType::{Number, Text};
 use elbow_guest::{JsonType, host};
 use serde_json::{Value, json};
 
@@ -21,8 +22,16 @@ struct About {
     name: &'static str,
     json_type: JsonType,
     meaning: &'static str,
-    /// Finds it in a row.
-    find: fn(&Value) -> Option<Value>,
+    find: Find,
+}
+
+/// How a fact is found in a row.
+enum Find {
+    /// At this JSON pointer, if what is there is of the fact's type.
+    At(&'static str),
+    By(fn(&Value) -> Option<Value>),
+    /// It is the row, as it is.
+    Row,
 }
 
 /// The settings that name a table.
@@ -33,71 +42,41 @@ enum Setting {
     Owner,
 }
 
-const SETTINGS: [Setting; 3] = [Setting::Geo, Setting::Network, Setting::Owner];
+const SETTINGS: [Setting; 3] = [Geo, Network, Owner];
 
-const fn text(setting: Setting, name: &'static str, meaning: &'static str, find: fn(&Value) -> Option<Value>) -> About {
-    About { setting, name, json_type: JsonType::Text, meaning, find }
+use Find::{At, By};
+use Setting::{Geo, Network, Owner};
+
+const fn fact(setting: Setting, name: &'static str, json_type: JsonType, meaning: &'static str, find: Find) -> About {
+    About { setting, name, json_type, meaning, find }
 }
 
-/// The facts, in the order of the output. The rows of the first two are those of MaxMind's databases and of those with the
-/// same layout.
+/// The facts, in the order of the output. The rows of `geo` and `network` are those of MaxMind's databases and of others with
+/// the same layout.
+#[rustfmt::skip]
 static FACTS: [About; 12] = [
-    text(Setting::Geo, "geo.continent_code", "continent of the client's address, as `EU`", |row| {
-        of_type(row.pointer("/continent/code"), Value::is_string)
-    }),
-    text(Setting::Geo, "geo.country_iso_code", "country of the client's address, as `DE`", |row| {
-        of_type(row.pointer("/country/iso_code"), Value::is_string)
-    }),
-    text(Setting::Geo, "geo.country_name", "the same, in English", |row| {
-        of_type(row.pointer("/country/names/en"), Value::is_string)
-    }),
-    text(Setting::Geo, "geo.region_iso_code", "region of the client's address, as `DE-BE`", |row| {
-        let part = |path| row.pointer(path).and_then(Value::as_str);
-        Some(format!("{}-{}", part("/country/iso_code")?, part("/subdivisions/0/iso_code")?).into())
-    }),
-    text(Setting::Geo, "geo.region_name", "the same, in English", |row| {
-        of_type(row.pointer("/subdivisions/0/names/en"), Value::is_string)
-    }),
-    text(Setting::Geo, "geo.city_name", "city of the client's address, in English", |row| {
-        of_type(row.pointer("/city/names/en"), Value::is_string)
-    }),
-    text(Setting::Geo, "geo.postal_code", "postal code of the client's address", |row| {
-        of_type(row.pointer("/postal/code"), Value::is_string)
-    }),
-    text(Setting::Geo, "geo.timezone", "time zone of the client's address, as `Europe/Berlin`", |row| {
-        of_type(row.pointer("/location/time_zone"), Value::is_string)
-    }),
-    About {
-        setting: Setting::Geo,
-        name: "geo.location",
-        json_type: JsonType::Object,
-        meaning: "about where the client's address is: `lat` and `lon`, in degrees",
-        find: |row| {
-            let part = |path| of_type(row.pointer(path), Value::is_number);
-            Some(json!({ "lat": part("/location/latitude")?, "lon": part("/location/longitude")? }))
-        },
-    },
-    About {
-        setting: Setting::Network,
-        name: "as.number",
-        json_type: JsonType::Number,
-        meaning: "number of the autonomous system of the client's address",
-        find: |row| of_type(row.get("autonomous_system_number"), Value::is_number),
-    },
-    text(Setting::Network, "as.organization.name", "whose autonomous system that is", |row| {
-        of_type(row.get("autonomous_system_organization"), Value::is_string)
-    }),
-    About {
-        setting: Setting::Owner,
-        name: "owner",
-        json_type: JsonType::Object,
-        meaning: "the table's row for the client's address, as it is",
-        find: |row| of_type(Some(row), Value::is_object),
-    },
+    fact(Geo, "geo.continent_code", Text, "continent of the client's address, as `EU`", At("/continent/code")),
+    fact(Geo, "geo.country_iso_code", Text, "country of the client's address, as `DE`", At("/country/iso_code")),
+    fact(Geo, "geo.country_name", Text, "the same, in English", At("/country/names/en")),
+    fact(Geo, "geo.region_iso_code", Text, "region of the client's address, as `DE-BE`", By(region)),
+    fact(Geo, "geo.region_name", Text, "the same, in English", At("/subdivisions/0/names/en")),
+    fact(Geo, "geo.city_name", Text, "city of the client's address, in English", At("/city/names/en")),
+    fact(Geo, "geo.postal_code", Text, "postal code of the client's address", At("/postal/code")),
+    fact(Geo, "geo.timezone", Text, "time zone of the client's address, as `Europe/Berlin`", At("/location/time_zone")),
+    fact(Geo, "geo.location", JsonType::Object, "about where the client's address is: `lat` and `lon`, in degrees", By(location)),
+    fact(Network, "as.number", Number, "number of the autonomous system of the client's address", At("/autonomous_system_number")),
+    fact(Network, "as.organization.name", Text, "whose autonomous system that is", At("/autonomous_system_organization")),
+    fact(Owner, "owner", JsonType::Object, "the table's row for the client's address, as it is", Find::Row),
 ];
 
-fn of_type(value: Option<&Value>, is: fn(&Value) -> bool) -> Option<Value> {
-    value.filter(|value| is(value)).cloned()
+fn region(row: &Value) -> Option<Value> {
+    let part = |path| row.pointer(path).and_then(Value::as_str);
+    Some(format!("{}-{}", part("/country/iso_code")?, part("/subdivisions/0/iso_code")?).into())
+}
+
+fn location(row: &Value) -> Option<Value> {
+    let part = |path| row.pointer(path).filter(|value| value.is_number());
+    Some(json!({ "lat": part("/location/latitude")?, "lon": part("/location/longitude")? }))
 }
 
 impl Setting {
@@ -182,34 +161,39 @@ impl Facts {
         let setting = FACTS[fact.0].setting;
         let Some(table) = &self.tables[setting as usize] else { return };
         let rows = &mut self.rows.borrow_mut()[setting as usize];
-        if rows.len() >= REMEMBERED && !rows.contains_key(address) {
-            rows.clear();
-        }
-        if !rows.contains_key(address) {
-            rows.insert(address.into(), row(table, address, setting));
-        }
-        if let Some(json) = rows.get(address).and_then(|row| row[fact.0].as_deref()) {
-            out.extend_from_slice(json);
-        }
+        let known = match rows.get(address) {
+            Some(row) => row,
+            None => {
+                if rows.len() >= REMEMBERED {
+                    rows.clear();
+                }
+                rows.entry(address.into()).or_insert_with(|| row(table, address, setting))
+            }
+        };
+        out.extend_from_slice(known[fact.0].as_deref().unwrap_or_default());
     }
 }
 
 /// Asks the host. That the table is granted, `configure` has seen to.
 fn row(table: &str, address: &[u8], setting: Setting) -> Row {
     let address = std::str::from_utf8(address).ok();
-    let row = address.and_then(|address| host::lookup(table, address).ok().flatten());
-    let row: Option<Value> = row.and_then(|row| serde_json::from_str(&row).ok());
+    let text = address.and_then(|address| host::lookup(table, address).ok().flatten()).unwrap_or_default();
+    let row: Value = serde_json::from_str(&text).unwrap_or_default();
     std::array::from_fn(|index| {
-        let fact = &FACTS[index];
-        let found = (fact.find)(row.as_ref().filter(|_| fact.setting == setting)?)?;
-        Some(found.to_string().into_bytes().into())
+        let fact = FACTS.get(index).filter(|fact| fact.setting == setting)?;
+        let found = match fact.find {
+            At(pointer) => row.pointer(pointer).filter(|value| fact.json_type.fits(value))?.to_string(),
+            By(find) => find(&row)?.to_string(),
+            Find::Row => row.is_object().then(|| text.replace(['\n', '\r'], " "))?,
+        };
+        Some(found.into_bytes().into())
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use elbow_guest::Mapping;
     use elbow_guest::host::TestTables;
-    use elbow_guest::{Mapping, map_batch};
     use serde_json::{Value, json};
 
     use crate::Aws;
@@ -233,20 +217,7 @@ mod tests {
     fn event(format: &str, settings: Value, lines: &str) -> Value {
         let mut settings = settings;
         settings["format"] = format.into();
-        let mut aws = Aws::configure(serde_json::from_value(settings).unwrap()).unwrap();
-        let object = elbow_guest::Object {
-            id: "-".into(),
-            bucket: None,
-            key: "-".into(),
-            size: None,
-            etag: None,
-            last_modified: None,
-            captures: vec![],
-            head: lines.into(),
-        };
-        aws.begin(&object).unwrap();
-        let outcome = map_batch(&aws, lines.as_bytes());
-        serde_json::from_slice(&outcome.events).unwrap()
+        serde_json::from_slice(&crate::mapped(settings, lines, lines).events).unwrap()
     }
 
     #[test]

@@ -208,27 +208,13 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
-    use elbow_guest::Mapping;
-
     use super::*;
 
     #[test]
     fn a_member_whose_name_is_taken_is_kept_under_another() {
         let settings = serde_json::json!({ "format": "waf", "style": "flat" });
-        let mut aws = crate::Aws::configure(serde_json::from_value(settings).unwrap()).unwrap();
         let line = "{\"timestamp\":1791188130120,\"action\":\"ALLOW\",\"Action\":1,\"ACTION\":2}\n";
-        let object = elbow_guest::Object {
-            id: "-".into(),
-            bucket: None,
-            key: "-".into(),
-            size: None,
-            etag: None,
-            last_modified: None,
-            captures: vec![],
-            head: line.into(),
-        };
-        aws.begin(&object).unwrap();
-        let events = String::from_utf8(elbow_guest::map_batch(&aws, line.as_bytes()).events).unwrap();
+        let events = String::from_utf8(crate::mapped(settings, line, line).events).unwrap();
         assert!(events.ends_with(",\"action\":\"ALLOW\",\"action_2\":1,\"action_3\":2}\n"), "{events}");
     }
 

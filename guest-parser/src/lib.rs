@@ -322,3 +322,12 @@ fn too_few(table: &Table, line: &[u8], count: usize) -> Result<Fate, Reject> {
 }
 
 elbow_guest::export!(Aws);
+
+/// What becomes of records under these settings, for unit tests.
+#[cfg(test)]
+pub(crate) fn mapped(settings: serde_json::Value, head: &str, records: &str) -> elbow_guest::Outcome {
+    let settings = serde_json::from_value(settings).expect("the settings are valid");
+    let mut aws = Aws::configure(settings).expect("the settings are accepted");
+    aws.begin(&Object::new("-", head.as_bytes())).expect("the format is known");
+    elbow_guest::map_batch(&aws, records.as_bytes())
+}

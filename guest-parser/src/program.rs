@@ -10,7 +10,7 @@ use elbow_guest::{Buffer, Field, Reject, json};
 use crate::client::Facts;
 use crate::redact::Redact;
 use crate::settings::Settings;
-use crate::source::{Mistake, Source, Writing};
+use crate::source::{Mistake, Source, Test, Writing};
 use crate::styles::Named;
 use crate::table::{Encoding, Table};
 use crate::values::{Slot, Values, begins, find};
@@ -46,17 +46,6 @@ enum Step {
     TlsVersion(Span, Source, Slot),
     /// Anything else, if the slot has a value.
     Other(Span, Source, Option<Slot>),
-}
-
-/// What a value is asked.
-#[derive(Clone, Copy, Debug)]
-enum Test {
-    /// Whether there is one.
-    Present,
-    /// Whether it is an HTTP status from 100 to 399.
-    Success,
-    /// Whether it is the name of a version of TLS.
-    Tls,
 }
 
 /// What a number is.
@@ -176,7 +165,7 @@ impl Program {
                 Step::If(test, slot, then, otherwise) => {
                     let value = values.get(*slot);
                     if !value.is_none() {
-                        let written = if test.holds(batch, value) { Some(*then) } else { *otherwise };
+                        let written = if test.holds(value.of(batch)) { Some(*then) } else { *otherwise };
                         if let Some(both) = written {
                             out.put(&self.names, both);
                         }
@@ -352,18 +341,15 @@ impl Program {
             Source::Texts(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Text),
             Source::Numbers(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Number),
             Source::Constant(json) => Step::Constant(self.prepare(name, &json)),
-            Source::Flag(slot) => Step::If(Test::Present, slot, self.prepare(name, "true"), None),
-            Source::TlsName(slot) => Step::If(Test::Tls, slot, self.prepare(name, "\"tls\""), None),
-            Source::HttpOutcome(slot) => {
-                let failure = self.prepare(name, "\"failure\"");
-                Step::If(Test::Success, slot, self.prepare(name, "\"success\""), Some(failure))
-            }
             Source::TlsVersion(slot) => Step::TlsVersion(self.prepare(name, "\""), source, slot),
             Source::BracketTime(..) | Source::CloudFrontTime(_) => Step::Other(self.prepare(name, ""), source, None),
-            _ => {
-                let slot = source.slot();
-                Step::Other(self.prepare(name, ""), source, slot)
-            }
+            _ => match (source.either(), source.slot()) {
+                (Some((test, then, otherwise)), Some(slot)) => {
+                    let otherwise = otherwise.map(|json| self.prepare(name, json));
+                    Step::If(test, slot, self.prepare(name, then), otherwise)
+                }
+                (_, slot) => Step::Other(self.prepare(name, ""), source, slot),
+            },
         }
     }
 
@@ -375,19 +361,6 @@ impl Program {
         self.names.push(b':');
         self.names.extend_from_slice(behind.as_bytes());
         Span::between(start, self.names.len())
-    }
-}
-
-impl Test {
-    #[inline(always)]
-    fn holds(self, batch: &[u8], value: Span) -> bool {
-        match self {
-            Self::Present => true,
-            Self::Success => matches!(value.of(batch), [b'1'..=b'3', _, _]),
-            Self::Tls => {
-                matches!(value.of(batch), [b'T' | b't', b'L' | b'l', b'S' | b's', b'V' | b'v', _, ..])
-            }
-        }
     }
 }
 

@@ -170,7 +170,7 @@ fn auto_or_kind<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Kin
 
 #[cfg(test)]
 mod tests {
-    use elbow_guest::{Mapping, Outcome, map_batch};
+    use elbow_guest::{Mapping, Outcome};
     use serde_json::{Value, json};
 
     use crate::Aws;
@@ -187,19 +187,9 @@ mod tests {
     }
 
     fn mapped(settings: Value) -> Outcome {
-        let mut aws = configured(settings).unwrap();
-        let object = elbow_guest::Object {
-            id: "-".into(),
-            bucket: None,
-            key: "-".into(),
-            size: None,
-            etag: None,
-            last_modified: None,
-            captures: vec![],
-            head: LINES.into(),
-        };
-        aws.begin(&object).unwrap();
-        map_batch(&aws, LINES.as_bytes())
+        let mut settings = settings;
+        settings["format"] = "classic-elb".into();
+        crate::mapped(settings, LINES, LINES)
     }
 
     fn events(settings: Value) -> Vec<Value> {
@@ -293,22 +283,10 @@ mod tests {
     }
 
     /// What becomes of an object of another format.
-    fn of(format: &str, settings: Value, head: &str, records: &str) -> String {
+    fn of(format: &str, settings: Value, header: &str, records: &str) -> String {
         let mut settings = settings;
         settings["format"] = format.into();
-        let mut aws = Aws::configure(serde_json::from_value(settings).unwrap()).unwrap();
-        let object = elbow_guest::Object {
-            id: "-".into(),
-            bucket: None,
-            key: "-".into(),
-            size: None,
-            etag: None,
-            last_modified: None,
-            captures: vec![],
-            head: format!("{head}{records}").into(),
-        };
-        aws.begin(&object).unwrap();
-        String::from_utf8(map_batch(&aws, records.as_bytes()).events).unwrap()
+        String::from_utf8(crate::mapped(settings, &format!("{header}{records}"), records).events).unwrap()
     }
 
     #[test]

@@ -153,6 +153,16 @@ impl Source {
         }
     }
 
+    /// What is written, as JSON, where a test of the value holds, and what where it does not, for a source of that kind.
+    pub fn either(&self) -> Option<(Test, &'static str, Option<&'static str>)> {
+        match self {
+            Self::Flag(_) => Some((Test::Present, "true", None)),
+            Self::TlsName(_) => Some((Test::Tls, "\"tls\"", None)),
+            Self::HttpOutcome(_) => Some((Test::Success, "\"success\"", Some("\"failure\""))),
+            _ => None,
+        }
+    }
+
     /// Writes the value as JSON, or nothing where there is none. What an event has most of is written by
     /// [`Program`](crate::program::Program) itself, faster.
     pub fn write(&self, batch: &[u8], values: &Values, how: &Writing, out: &mut Buffer) -> Result<(), Mistake> {
@@ -235,7 +245,12 @@ impl Source {
                     out.bytes().extend_from_slice(count.to_string().as_bytes());
                 }
             }
-            Self::Flag(_) => out.bytes().extend_from_slice(b"true"),
+            Self::Flag(_) | Self::TlsName(_) | Self::HttpOutcome(_) => {
+                if let Some((test, then, otherwise)) = self.either() {
+                    let written = if test.holds(text) { Some(then) } else { otherwise };
+                    out.bytes().extend_from_slice(written.unwrap_or_default().as_bytes());
+                }
+            }
             Self::Texts(_, by) => {
                 out.push(b'[');
                 write::texts(out, text, *by, how.encoding);
@@ -291,11 +306,6 @@ impl Source {
                 out.push(b'[');
                 write::columns(out, text, how.separator);
             }
-            Self::TlsName(_) => {
-                if text.len() > 4 && text[..4].eq_ignore_ascii_case(b"TLSv") {
-                    quoted(out, b"tls");
-                }
-            }
             Self::TlsVersion(_) => match text {
                 [b'T' | b't', b'L' | b'l', b'S' | b's', b'v' | b'V', version @ ..] if !version.is_empty() => {
                     match version {
@@ -305,10 +315,6 @@ impl Source {
                     }
                 }
                 _ => {}
-            },
-            Self::HttpOutcome(_) => match text {
-                [b'1'..=b'3', _, _] => quoted(out, b"success"),
-                _ => quoted(out, b"failure"),
             },
             Self::ListenerProtocol(one, other) => {
                 let is_tcp = values.get(*one).is_none() && values.get(*other).is_none();
@@ -327,6 +333,29 @@ impl Source {
             Self::Constant(json) => out.bytes().extend_from_slice(json.as_bytes()),
         }
         Ok(())
+    }
+}
+
+/// What a value is asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Test {
+    /// Whether there is one.
+    Present,
+    /// Whether it is an HTTP status from 100 to 399.
+    Success,
+    /// Whether it is the name of a version of TLS.
+    Tls,
+}
+
+impl Test {
+    /// Whether it holds for a value that is there.
+    #[inline(always)]
+    pub fn holds(self, text: &[u8]) -> bool {
+        match self {
+            Self::Present => true,
+            Self::Success => matches!(text, [b'1'..=b'3', _, _]),
+            Self::Tls => matches!(text, [b'T' | b't', b'L' | b'l', b'S' | b's', b'V' | b'v', _, ..]),
+        }
     }
 }
 

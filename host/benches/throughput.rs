@@ -122,16 +122,7 @@ fn head(sample: &Sample) -> Vec<u8> {
 fn native(settings: &Value, sample: &Sample) -> f64 {
     let settings = serde_json::from_value(settings.clone()).expect("the settings are valid");
     let mut mapping = Aws::configure(settings).expect("the settings are accepted");
-    let object = elbow_guest::Object {
-        id: "-".into(),
-        bucket: None,
-        key: "-".into(),
-        size: None,
-        etag: None,
-        last_modified: None,
-        captures: vec![],
-        head: head(sample),
-    };
+    let object = elbow_guest::Object::new("-", &head(sample));
     mapping.begin(&object).expect("the format is recognised");
     let batches = batches(&sample.lines);
     let begin = cpu();

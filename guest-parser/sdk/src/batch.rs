@@ -207,16 +207,7 @@ mod tests {
 
     #[test]
     fn without_a_plan_of_its_own_a_mapping_reads_lines_in_its_first_format() {
-        let object = crate::Object {
-            id: "-".into(),
-            bucket: None,
-            key: "-".into(),
-            size: None,
-            etag: None,
-            last_modified: None,
-            captures: vec![],
-            head: vec![],
-        };
+        let object = crate::Object::new("-", b"");
         assert_eq!(Obedient.begin(&object).unwrap().format, "orders");
     }
 }

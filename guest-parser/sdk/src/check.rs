@@ -38,7 +38,7 @@ use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 use crate::batch::{MAX_UNKNOWN, MAX_UNKNOWN_NAME};
-use crate::mapping::{Field, JsonType, Outcome};
+use crate::mapping::{Field, Outcome};
 
 /// Checks an outcome of these records, each of which is followed by a newline. An error says what is wrong with it.
 pub fn outcome(records: &[u8], outcome: &Outcome) -> Result<(), String> {
@@ -110,14 +110,7 @@ pub fn event(line: &[u8]) -> Result<Value, String> {
 pub fn promises(event: &Value, fields: &[Field]) -> Result<(), String> {
     for field in fields {
         let Some(value) = at(event, &field.name) else { continue };
-        let is_kept = match field.json_type {
-            JsonType::Text => value.is_string(),
-            JsonType::Number => value.is_number(),
-            JsonType::Boolean => value.is_boolean(),
-            JsonType::Array => value.is_array(),
-            JsonType::Object => value.is_object(),
-        };
-        if !is_kept {
+        if !field.json_type.fits(value) {
             return Err(format!("{} is promised as {:?}, and is {value}", field.name, field.json_type));
         }
     }

@@ -92,6 +92,35 @@ impl From<String> for Reject {
     }
 }
 
+impl Object {
+    /// An object of which nothing more is known than its key and its first bytes, as a unit test has it.
+    pub fn new(key: &str, head: &[u8]) -> Self {
+        Self {
+            id: key.into(),
+            bucket: None,
+            key: key.into(),
+            size: None,
+            etag: None,
+            last_modified: None,
+            captures: vec![],
+            head: head.into(),
+        }
+    }
+}
+
+impl JsonType {
+    /// Whether a value is of this type.
+    pub fn fits(self, value: &serde_json::Value) -> bool {
+        match self {
+            Self::Text => value.is_string(),
+            Self::Number => value.is_number(),
+            Self::Boolean => value.is_boolean(),
+            Self::Array => value.is_array(),
+            Self::Object => value.is_object(),
+        }
+    }
+}
+
 impl Plan {
     /// Lines, without header lines.
     pub fn lines(format: impl Into<String>) -> Self {

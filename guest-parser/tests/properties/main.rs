@@ -17,16 +17,7 @@ use serde_json::Value;
 /// refuses it.
 fn mapped(settings: Value, log: &[u8]) -> Option<(Plan, Vec<u8>, Outcome)> {
     let mut aws = Aws::configure(serde_json::from_value(settings).unwrap()).unwrap();
-    let object = Object {
-        id: "-".into(),
-        bucket: Some("logs".into()),
-        key: "-".into(),
-        size: None,
-        etag: None,
-        last_modified: None,
-        captures: vec![],
-        head: log[..log.len().min(16 << 10)].into(),
-    };
+    let object = Object { bucket: Some("logs".into()), ..Object::new("-", &log[..log.len().min(16 << 10)]) };
     let plan = aws.begin(&object).ok()?;
     let records = records(&plan, log);
     let outcome = map_batch(&aws, &records);

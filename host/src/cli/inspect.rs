@@ -120,7 +120,9 @@ fn index_template(formats: &[&Format]) -> Result<Value> {
             JsonType::Number if is_whole(name) => json!({ "type": "long" }),
             JsonType::Number => json!({ "type": "double" }),
             JsonType::Boolean => json!({ "type": "boolean" }),
-            JsonType::Object if end.ends_with("location") => json!({ "type": "geo_point" }),
+            JsonType::Object if name.ends_with("geo.location") || name.ends_with("geo_location") => {
+                json!({ "type": "geo_point" })
+            }
             JsonType::Object => json!({ "type": "flattened" }),
         };
         insert(&mut properties, name, mapping);
