@@ -248,6 +248,29 @@ mod tests {
     }
 
     #[test]
+    fn only_so_many_addresses_are_remembered() {
+        let _tables = granted();
+        let settings = serde_json::from_value(json!({ "geo": "city" })).unwrap();
+        let facts = super::Facts::new(&settings);
+        let mut out = Vec::new();
+        for number in 0..=super::REMEMBERED {
+            facts.write(super::Fact(1), number.to_string().as_bytes(), &mut out);
+        }
+        facts.write(super::Fact(1), b"192.0.2.10", &mut out);
+        assert_eq!(out, b"\"DE\"");
+        assert_eq!(facts.rows.borrow()[0].len(), 2);
+    }
+
+    #[test]
+    fn an_owners_row_is_written_as_it_is() {
+        let row = r#"{"z":1.0, "a":[ "b" ]}"#;
+        let _tables = TestTables::new().grant("teams", [("192.0.2.10", row)]);
+        let settings = json!({ "format": "classic-elb", "style": "flat", "owner": "teams" });
+        let events = String::from_utf8(crate::mapped(settings, LINE, LINE).events).unwrap();
+        assert!(events.contains(&format!("\"client_owner\":{row}")), "{events}");
+    }
+
+    #[test]
     fn a_fact_of_the_log_itself_stays() {
         let _tables = granted();
         let waf = "{\"timestamp\":1791188130120,\"httpRequest\":{\"clientIp\":\"192.0.2.10\",\"country\":\"FR\"}}\n";
