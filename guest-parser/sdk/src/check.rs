@@ -27,7 +27,9 @@
 //! }
 //!
 //! let records = b"whatever\nthe bytes\n\xFF\n";
-//! check::outcome(records, &elbow_guest::map_batch(&Lengths, records)).unwrap();
+//! let outcome = elbow_guest::map_batch(&Lengths, records);
+//! check::outcome(records, &outcome).unwrap();
+//! check::alone(&Lengths, records, &outcome).unwrap();
 //! ```
 
 use std::collections::BTreeSet;
@@ -37,8 +39,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
-use crate::batch::{MAX_UNKNOWN, MAX_UNKNOWN_NAME};
-use crate::mapping::{Field, Outcome};
+use crate::batch::{MAX_UNKNOWN, MAX_UNKNOWN_NAME, map_batch};
+use crate::mapping::{Field, Mapping, Outcome};
 
 /// Checks an outcome of these records, each of which is followed by a newline. An error says what is wrong with it.
 pub fn outcome(records: &[u8], outcome: &Outcome) -> Result<(), String> {
@@ -78,6 +80,21 @@ pub fn sums(records: &[u8], outcome: &Outcome) -> Result<(), String> {
         return Err(format!("of {count} records {mapped} are mapped, {rejected} rejected and {dropped} dropped"));
     }
     unknown(outcome)
+}
+
+/// Checks that each record becomes what it becomes in a batch of its own: the host may cut batches otherwise next time.
+pub fn alone<M: Mapping>(mapping: &M, records: &[u8], outcome: &Outcome) -> Result<(), String> {
+    let mut all = events(outcome).zip(&outcome.event_records).peekable();
+    let mut rejects = outcome.rejects.iter().peekable();
+    for (index, record) in (0..).zip(records.split_inclusive(|byte| *byte == b'\n')) {
+        let one = map_batch(mapping, record);
+        let here = std::iter::from_fn(|| all.next_if(|(_, of)| **of == index)).map(|(event, _)| event);
+        let reject = rejects.next_if(|reject| reject.index == index).map(|reject| &reject.reason);
+        if !here.eq(events(&one)) || reject != one.rejects.first().map(|reject| &reject.reason) {
+            return Err(format!("record {index} becomes something else alone: {:?}", String::from_utf8_lossy(&one.events)));
+        }
+    }
+    Ok(())
 }
 
 fn unknown(outcome: &Outcome) -> Result<(), String> {

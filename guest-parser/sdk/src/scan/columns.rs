@@ -123,12 +123,12 @@ impl<'a> Line<'a> {
     #[cold]
     fn columns_closely(&self, columns: &mut [Span]) -> usize {
         let line = self.bytes();
-        let mut fields = Fields::new(line);
+        let mut fields = Fields::with(line, self.syntax);
         let mut count = 0;
         let mut before = line.len() - fields.rest().len();
         while let Some(field) = fields.next() {
             if let Some(column) = columns.get_mut(count) {
-                let quote = usize::from(line[before] == b'"');
+                let quote = usize::from(self.syntax.quotes && line.get(before) == Some(&b'"'));
                 let start = self.start + before + quote;
                 *column = match field == [self.syntax.null] {
                     true => Span::NONE,
@@ -150,7 +150,7 @@ impl<'a> Line<'a> {
                 Some(None) => Span::between(self.end, self.end),
             };
         }
-        let mut fields = Fields::new(self.bytes());
+        let mut fields = Fields::with(self.bytes(), self.syntax);
         fields.by_ref().take(columns).for_each(drop);
         Span::between(self.end - fields.rest().len(), self.end)
     }
@@ -202,7 +202,7 @@ impl<'a> Iterator for Lines<'a> {
         let has_return = newline > start && self.batch[newline - 1] == b'\r';
         if has_return && let [.., before, _] = ends {
             // A space before the carriage return parts nothing.
-            is_odd |= self.syntax.quotes && *before as usize + 2 == newline;
+            is_odd |= self.syntax.separator == b' ' && *before as usize + 2 == newline;
         }
         self.start = newline + 1;
         self.line += 1;
@@ -225,49 +225,70 @@ mod tests {
 
     use super::*;
 
-    fn lines() -> impl Strategy<Value = Vec<u8>> {
+    const SYNTAXES: [Syntax; 4] = [
+        Syntax::SPACES,
+        Syntax { escape: b'%', ..Syntax::SPACES },
+        Syntax { separator: b'\t', ..Syntax::SPACES },
+        Syntax::TABS,
+    ];
+
+    fn batches() -> impl Strategy<Value = (Vec<u8>, Syntax)> {
         let word = prop_oneof![
             4 => Just("word"), 2 => Just("-"), 3 => Just("\"in quotes\""), 1 => Just("\"\""), 1 => Just("a\"b"), 1 => Just("\\x22"),
             1 => Just("\""), 1 => Just("\"a \"b\" c\""), 1 => Just(""), 1 => Just("\r"), 1 => Just("\"a\\\" b\""), 1 => Just("é"),
+            1 => Just("\"a\\\""), 1 => Just("\\\""), 1 => Just("\"a\tb\""), 1 => Just("%22"),
         ];
-        let line = proptest::collection::vec(word, 0..40).prop_map(|words| words.join(" "));
-        proptest::collection::vec(line, 0..12)
-            .prop_map(|lines| lines.iter().flat_map(|line| [line.as_bytes(), b"\n"]).flatten().copied().collect())
+        let line = proptest::collection::vec(word, 0..40);
+        (proptest::collection::vec(line, 0..12), proptest::sample::select(&SYNTAXES[..])).prop_map(|(lines, syntax)| {
+            let separator = char::from(syntax.separator).to_string();
+            (lines.iter().flat_map(|line| [line.join(&separator), "\n".into()]).collect::<String>().into(), syntax)
+        })
     }
 
     proptest! {
+        /// Each line by itself, and among its neighbours.
         #[test]
-        fn columns_are_those_that_a_close_look_finds(batch in lines()) {
+        fn columns_are_those_that_a_close_look_finds((batch, syntax) in batches()) {
             let mut index = Index::default();
-            index.build(&batch, Syntax::SPACES);
+            index.build(&batch, syntax);
             let expected: Vec<&[u8]> = batch.split_inclusive(|byte| *byte == b'\n').collect();
-            let found: Vec<Line> = Lines::new(&batch, &index, Syntax::SPACES).collect();
-            prop_assert_eq!(found.len(), expected.len());
-            for (line, text) in found.iter().zip(expected) {
-                let text = text.strip_suffix(b"\n").unwrap();
-                let text = text.strip_suffix(b"\r").unwrap_or(text);
-                prop_assert_eq!(line.bytes(), text);
-                let fields: Vec<&[u8]> = Fields::new(text).collect();
-                let mut columns = [Span::NONE; 30];
-                let count = line.columns(&mut columns);
-                // An empty line has one empty column by the index, and none by a close look.
-                prop_assert!(count == fields.len() || (text.is_empty() && count == 1), "{count} {fields:?}");
-                for (column, field) in columns.iter().zip(&fields) {
-                    match *field {
-                        b"-" => prop_assert_eq!(*column, Span::NONE),
-                        field => prop_assert_eq!(column.of(&batch), field),
-                    }
-                }
-                for behind in 0..3.min(fields.len()) {
-                    let rest: Vec<&[u8]> = Fields::new(line.rest_after(behind).of(&batch)).collect();
-                    prop_assert_eq!(&rest[..], &fields[behind..]);
-                }
-                if !line.is_special() {
-                    let plain = |byte: &u8| (0x20..0x80).contains(byte) && *byte != b'\\';
-                    prop_assert!(text.iter().all(plain));
-                    prop_assert!(fields.iter().all(|field| !field.contains(&b'"')));
+            prop_assert_eq!(Lines::new(&batch, &index, syntax).count(), expected.len());
+            for (line, text) in Lines::new(&batch, &index, syntax).zip(expected) {
+                compare(&line, text, syntax)?;
+                let mut alone = Index::default();
+                alone.build(text, syntax);
+                for line in Lines::new(text, &alone, syntax) {
+                    compare(&line, text, syntax)?;
                 }
             }
         }
+    }
+
+    fn compare(line: &Line<'_>, text: &[u8], syntax: Syntax) -> Result<(), TestCaseError> {
+        let text = text.strip_suffix(b"\n").unwrap();
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        prop_assert_eq!(line.bytes(), text);
+        let fields: Vec<&[u8]> = Fields::with(text, syntax).collect();
+        let mut columns = [Span::NONE; 30];
+        let count = line.columns(&mut columns);
+        // An empty line has one empty column by the index, and with spaces none by a close look.
+        prop_assert!(count == fields.len() || (text.is_empty() && count == 1), "{count} {fields:?}");
+        for (column, field) in columns.iter().zip(&fields) {
+            match *field {
+                b"-" => prop_assert_eq!(*column, Span::NONE),
+                field => prop_assert_eq!(column.of(line.batch()), field),
+            }
+        }
+        for behind in 0..3.min(fields.len()) {
+            let rest: Vec<&[u8]> = Fields::with(line.rest_after(behind).of(line.batch()), syntax).collect();
+            prop_assert_eq!(&rest[..], &fields[behind..]);
+        }
+        if !line.is_special() {
+            let plain = |byte: &u8| ((0x20..0x80).contains(byte) && *byte != b'\\') || *byte == syntax.separator;
+            prop_assert!(text.iter().all(plain));
+            let within = [b'"', b'\t', syntax.escape];
+            prop_assert!(fields.iter().all(|field| !field.iter().any(|byte| within.contains(byte))));
+        }
+        Ok(())
     }
 }

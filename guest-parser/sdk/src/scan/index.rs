@@ -5,8 +5,8 @@
 //! separators are, where quotes, where newlines. Which separators stand between quotes, the parity of the quotes before
 //! them says, and that is a prefix sum of bits. What is left is listed.
 //!
-//! The index is right for lines whose quotes enclose whole columns. A block in which a quote stands elsewhere, or a
-//! separator too many, is marked as *odd*; the lines that touch it are split by [`Fields`](super::Fields), which looks
+//! The index is right for lines whose quotes enclose whole columns. A block in which a quote stands elsewhere or may be
+//! escaped, or a separator too many, is marked as *odd*; the lines that touch it are split by [`Fields`](super::Fields), which looks
 //! closely. A block with anything that JSON or the format escapes is marked as *special*: text in the lines that touch it
 //! must be looked at before it is written. Both are rare, and looking closely at a line that would not have needed it costs
 //! time only.
@@ -20,7 +20,7 @@ pub struct Syntax {
     pub separator: u8,
     /// Whether a column may stand in double quotes, with separators in it.
     pub quotes: bool,
-    /// Beside the backslash, what begins an escape in a text, as `%`; a backslash if nothing else does.
+    /// What begins an escape in a text: a backslash, which also escapes a quote, or another byte, as `%`.
     pub escape: u8,
     /// What a column holds that has no value.
     pub null: u8,
@@ -31,6 +31,14 @@ impl Syntax {
     pub const SPACES: Self = Self { separator: b' ', quotes: true, escape: b'\\', null: b'-' };
     /// Columns parted by tabs, percent-encoded.
     pub const TABS: Self = Self { separator: b'\t', quotes: false, escape: b'%', null: b'-' };
+}
+
+impl Syntax {
+    /// Whether a quote behind a backslash is part of the text.
+    #[inline(always)]
+    pub(super) fn escapes_quotes(self) -> bool {
+        self.quotes && self.escape == b'\\'
+    }
 }
 
 /// Where the columns of a batch end.
@@ -60,6 +68,8 @@ struct Carry {
     newline: u64,
     /// Bit 0: the last byte was a quote that closes.
     closing: u64,
+    /// Bit 0: the last byte was a backslash.
+    backslash: u64,
 }
 
 pub(crate) const BLOCK: usize = 64;
@@ -67,6 +77,16 @@ pub(crate) const BLOCK: usize = 64;
 impl Index {
     /// Makes the index of a batch of whole lines.
     pub(crate) fn build(&mut self, batch: &[u8], syntax: Syntax) {
+        // The same code three times, so that in two of them the compiler knows the bytes that it compares with.
+        match syntax {
+            Syntax { separator: b' ', quotes: true, escape: b'\\', .. } => self.walk(batch, Syntax::SPACES),
+            Syntax { separator: b'\t', quotes: false, escape: b'%', .. } => self.walk(batch, Syntax::TABS),
+            other => self.walk(batch, other),
+        }
+    }
+
+    #[inline(always)]
+    fn walk(&mut self, batch: &[u8], syntax: Syntax) {
         self.count = 0;
         self.lines.clear();
         self.odd.clear();
@@ -92,60 +112,57 @@ impl Index {
 
     #[inline(always)]
     fn add(&mut self, block: Block, base: usize, syntax: Syntax, carry: &mut Carry) {
-        let newline = block.equal(b'\n');
         let separator = block.equal(syntax.separator);
-        let (inside, quote) = match syntax.quotes {
-            true => {
-                let quote = block.equal(b'"');
-                (quote_parity(quote) ^ carry.inside, quote)
-            }
-            false => (0, 0),
-        };
-        let mut is_odd = 0;
-        let inside = match newline & inside {
-            0 => inside,
-            // A quote that is not closed ends with its line.
-            unclosed => {
-                is_odd = unclosed;
-                closed_by_newlines(inside, newline)
-            }
-        };
-        let end = separator & !inside | newline;
-        let (opening, closing) = (quote & inside, quote & !inside);
-        let after_end = end << 1 | carry.end;
-        is_odd |= opening & !after_end;
-        is_odd |= (closing << 1 | carry.closing) & !end;
-        // Two ends in a row are no column between them, but for the newlines of empty lines. With tabs they are one.
-        if syntax.quotes {
-            is_odd |= end & after_end & !(newline & (newline << 1 | carry.newline));
+        // Most blocks have neither newlines nor anything special.
+        let (mut newline, mut special, mut backslash) = (0, 0, 0);
+        if block.has_special(syntax.escape, syntax.separator) {
+            newline = block.equal(b'\n');
+            special = block.special(syntax.escape, syntax.separator) & !newline;
+            backslash = if syntax.escapes_quotes() { block.equal(b'\\') } else { 0 };
         }
-        *carry = Carry {
-            inside: ((inside as i64) >> 63) as u64,
-            end: end >> 63,
-            newline: newline >> 63,
-            closing: closing >> 63,
-        };
+        let quote = block.equal(b'"');
+        let mut is_odd = 0;
+        let mut end = separator | newline;
+        if syntax.quotes {
+            let mut inside = quote_parity(quote) ^ carry.inside;
+            // A quote that is not closed ends with its line.
+            if newline & inside != 0 {
+                is_odd = newline & inside;
+                inside = closed_by_newlines(inside, newline);
+            }
+            end = separator & !inside | newline;
+            if syntax.separator < b' ' {
+                special |= separator & inside;
+            }
+            let (opening, closing) = (quote & inside, quote & !inside);
+            is_odd |= opening & !(end << 1 | carry.end);
+            is_odd |= (closing << 1 | carry.closing) & !end;
+            is_odd |= quote & (backslash << 1 | carry.backslash);
+            carry.inside = ((inside as i64) >> 63) as u64;
+            carry.closing = closing >> 63;
+            carry.backslash = backslash >> 63;
+        } else {
+            // Where quotes enclose columns, one within a text makes the line odd.
+            special |= quote;
+        }
+        // Two spaces in a row are no column between them, but for the newlines of empty lines.
+        if syntax.separator == b' ' {
+            is_odd |= end & (end << 1 | carry.end) & !(newline & (newline << 1 | carry.newline));
+            carry.newline = newline >> 63;
+        }
+        carry.end = end >> 63;
         if is_odd != 0 {
             self.odd.push(base as u32);
-        }
-        let mut special = block.special() & !end;
-        if syntax.escape != b'\\' {
-            special |= block.equal(syntax.escape);
-        }
-        // Where quotes enclose columns, one within a text makes the line odd.
-        if !syntax.quotes {
-            special |= block.equal(b'"');
         }
         if special != 0 {
             self.special.push(base as u32);
         }
         let before = self.count as u32;
         self.push_ends(end, base as u32);
-        let mut newlines = newline;
-        while newlines != 0 {
-            let up_to = newlines ^ (newlines - 1);
+        while newline != 0 {
+            let up_to = newline ^ (newline - 1);
             self.lines.push(before + (end & up_to).count_ones());
-            newlines &= newlines - 1;
+            newline &= newline - 1;
         }
     }
 

@@ -1,7 +1,8 @@
 //! Splits log lines into columns.
 //!
 //! The rules that AWS's space-separated formats share: columns are parted by one or more spaces; a column in double quotes
-//! may hold spaces, and a quote in it is written as `\"` or `\x22`; `-` stands for no value.
+//! may hold spaces, and a quote in it is written as `\"` or `\x22`; `-` stands for no value. Where another separator parts
+//! them, two of them in a row have an empty column between them. A [`Syntax`] says which it is.
 //!
 //! There are two ways to the same columns. [`Fields`] looks closely, at one line, and copes with whatever stands in it. For
 //! speed, a whole batch is split in two stages: the first makes an index of where columns end, 64 bytes at a time
@@ -33,26 +34,67 @@ pub use simd::Bytes16;
 /// assert_eq!(fields.next(), None);
 /// ```
 pub struct Fields<'a> {
-    rest: &'a [u8],
+    /// `None` behind the last field.
+    rest: Option<&'a [u8]>,
+    syntax: Syntax,
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of a line that comes without its newline.
+    /// The fields of a line that comes without its newline, parted by spaces.
     #[inline]
     pub fn new(line: &'a [u8]) -> Self {
-        Self { rest: trim_spaces(line) }
+        Self::with(line, Syntax::SPACES)
+    }
+
+    /// The fields of a line that comes without its newline.
+    #[inline]
+    pub fn with(line: &'a [u8], syntax: Syntax) -> Self {
+        let mut fields = Self { rest: None, syntax };
+        fields.go_on(line);
+        fields
     }
 
     /// What follows the fields that were taken so far.
     pub fn rest(&self) -> &'a [u8] {
-        self.rest
+        self.rest.unwrap_or_default()
     }
 
+    /// A run of spaces parts two fields once, and at the end of a line nothing.
     #[inline]
-    fn part(&mut self, field_end: usize, next: usize) -> &'a [u8] {
-        let field = &self.rest[..field_end];
-        self.rest = trim_spaces(self.rest.get(next..).unwrap_or_default());
-        field
+    fn go_on(&mut self, rest: &'a [u8]) {
+        let spaces = match self.syntax.separator {
+            b' ' => rest.iter().take_while(|b| **b == b' ').count(),
+            _ => 0,
+        };
+        let rest = &rest[spaces..];
+        self.rest = (!rest.is_empty() || self.syntax.separator != b' ').then_some(rest);
+    }
+
+    /// The position of the quote that ends a quoted field: the first that is not escaped by a backslash, is followed by a
+    /// separator or by the end of the line, and leaves a next field that can be one. Some writers do not escape the quotes
+    /// of a user agent: in `"a "b" c" -` the field cannot end before ` c"`, since a bare word has no quote in it. Without
+    /// any such quote the field is all the rest.
+    #[inline]
+    fn closing_quote(&self, field: &[u8]) -> usize {
+        for position in memchr::memchr_iter(b'"', field) {
+            let ends = match &field[position + 1..] {
+                [] => true,
+                [separator, next @ ..] => *separator == self.syntax.separator && self.can_be_field(next),
+            };
+            if ends && !(self.syntax.escapes_quotes() && is_escaped(field, position)) {
+                return position;
+            }
+        }
+        field.len()
+    }
+
+    /// Whether what begins here is a quoted field, or a word without a quote in it.
+    #[inline]
+    fn can_be_field(&self, next: &[u8]) -> bool {
+        match memchr::memchr2(self.syntax.separator, b'"', next) {
+            Some(0) | None => true,
+            Some(position) => next[position] == self.syntax.separator,
+        }
     }
 }
 
@@ -61,42 +103,19 @@ impl<'a> Iterator for Fields<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let first = *self.rest.first()?;
-        if first == b'"' {
-            self.rest = &self.rest[1..];
-            let end = closing_quote(self.rest);
-            return Some(self.part(end, end + 1));
-        }
-        let end = memchr::memchr(b' ', self.rest).unwrap_or(self.rest.len());
-        Some(self.part(end, end))
-    }
-}
-
-/// The position of the quote that ends a quoted field: the first that is not escaped by a backslash, is followed by a
-/// space or by the end of the line, and leaves a next field that can be one. Some writers do not escape the quotes of a
-/// user agent: in `"a "b" c" -` the field cannot end before ` c"`, since a bare word has no quote in it. Without any such
-/// quote the field is all the rest.
-#[inline]
-fn closing_quote(field: &[u8]) -> usize {
-    for position in memchr::memchr_iter(b'"', field) {
-        let ends = match &field[position + 1..] {
-            [] => true,
-            [b' ', next @ ..] => can_be_field(next),
-            _ => false,
+        let rest = self.rest.take()?;
+        let (field, behind) = match rest {
+            [b'"', quoted @ ..] if self.syntax.quotes => {
+                let (field, behind) = quoted.split_at(self.closing_quote(quoted));
+                (field, behind.get(1..).unwrap_or_default())
+            }
+            _ => rest.split_at(memchr::memchr(self.syntax.separator, rest).unwrap_or(rest.len())),
         };
-        if ends && !is_escaped(field, position) {
-            return position;
+        // What is behind is a separator, or the end of the line.
+        if let Some(next) = behind.get(1..) {
+            self.go_on(next);
         }
-    }
-    field.len()
-}
-
-/// Whether what begins here is a quoted field, or a word without a quote in it.
-#[inline]
-fn can_be_field(next: &[u8]) -> bool {
-    match memchr::memchr2(b' ', b'"', next) {
-        Some(0) | None => true,
-        Some(position) => next[position] == b' ',
+        Some(field)
     }
 }
 
@@ -104,12 +123,6 @@ fn can_be_field(next: &[u8]) -> bool {
 fn is_escaped(field: &[u8], position: usize) -> bool {
     let backslashes = field[..position].iter().rev().take_while(|b| **b == b'\\').count();
     backslashes % 2 == 1
-}
-
-#[inline]
-fn trim_spaces(line: &[u8]) -> &[u8] {
-    let spaces = line.iter().take_while(|b| **b == b' ').count();
-    &line[spaces..]
 }
 
 /// The text that a field stands for: AWS writes a quote and each byte outside of printable ASCII as `\xHH`, some writers
@@ -181,6 +194,22 @@ mod tests {
         assert_eq!(fields(r#""a\" b" c"#), [r#"a\" b"#, "c"]);
         assert_eq!(fields(r#""a\\" b"#), [r"a\\", "b"]);
         assert_eq!(fields(r#""a\x22 b" c"#), [r"a\x22 b", "c"]);
+    }
+
+    #[test]
+    fn a_backslash_escapes_a_quote_only_where_it_begins_an_escape() {
+        let percent = Syntax { escape: b'%', ..Syntax::SPACES };
+        let line = br#""a\" "b""#;
+        assert_eq!(Fields::new(line).collect::<Vec<_>>(), [br#"a\" "b"#]);
+        assert_eq!(Fields::with(line, percent).collect::<Vec<_>>(), [&br"a\"[..], b"b"]);
+    }
+
+    #[test]
+    fn two_tabs_have_an_empty_field_between_them() {
+        let quoted = Syntax { separator: b'\t', ..Syntax::SPACES };
+        let fields = |line: &'static str, syntax| Fields::with(line.as_bytes(), syntax).collect::<Vec<_>>();
+        assert_eq!(fields("a\t\t\"b\tc\"\t", quoted), [&b"a"[..], b"", b"b\tc", b""]);
+        assert_eq!(fields("a b\t\"c\td\"", Syntax::TABS), [&b"a b"[..], b"\"c", b"d\""]);
     }
 
     #[test]

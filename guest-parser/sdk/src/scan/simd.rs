@@ -31,11 +31,24 @@ impl Bytes16 {
         (self.0 - u8x16::splat(b'0')).simd_lt(u8x16::splat(10)).to_bitmask()
     }
 
-    /// Which bytes cannot stand in a JSON string as they are, but for quotes.
+    /// Which bytes cannot stand in a JSON string as they are, or are this one.
     #[inline(always)]
-    fn special(self) -> u32 {
-        // Of a byte that is not ASCII the highest bit is set, and that is the one which goes into the mask.
-        (self.0.simd_lt(u8x16::splat(0x20)) | self.0.simd_eq(u8x16::splat(b'\\')) | self.0).to_bitmask()
+    pub fn special(self, escape: u8) -> u32 {
+        let control = self.0.simd_lt(u8x16::splat(0x20));
+        (control | self.0.simd_eq(u8x16::splat(b'"')) | self.escaped(escape)).to_bitmask()
+    }
+
+    /// In the highest bit of each byte: the same but for quotes, which may enclose a column, and for what parts columns.
+    #[inline(always)]
+    fn special_in_columns(self, escape: u8, separator: u8) -> u8x16 {
+        let control = self.0.simd_lt(u8x16::splat(0x20)) & !self.0.simd_eq(u8x16::splat(separator));
+        control | self.escaped(escape)
+    }
+
+    /// Of a byte that is not ASCII, the highest bit is set as it is.
+    #[inline(always)]
+    fn escaped(self, escape: u8) -> u8x16 {
+        self.0.simd_eq(u8x16::splat(b'\\')) | self.0.simd_eq(u8x16::splat(escape)) | self.0
     }
 }
 
@@ -56,10 +69,17 @@ impl Block {
         self.mask(|part| part.equal(byte))
     }
 
-    /// Which bytes cannot stand in a JSON string as they are, but for quotes.
+    /// Whether any byte may have to be unescaped or escaped; newlines among them.
     #[inline(always)]
-    pub(super) fn special(self) -> u64 {
-        self.mask(Bytes16::special)
+    pub(super) fn has_special(self, escape: u8, separator: u8) -> bool {
+        let [a, b, c, d] = self.0.map(|part| part.special_in_columns(escape, separator));
+        (a | b | c | d).to_bitmask() != 0
+    }
+
+    /// Which bytes may.
+    #[inline(always)]
+    pub(super) fn special(self, escape: u8, separator: u8) -> u64 {
+        self.mask(|part| part.special_in_columns(escape, separator).to_bitmask())
     }
 
     #[inline(always)]
@@ -91,7 +111,14 @@ mod tests {
             let same = bytes.iter().zip(&other).rev().fold(0, |mask, (a, b)| mask << 1 | u32::from(a == b));
             prop_assert_eq!(fast.equal_each(&other), same);
             prop_assert_eq!(fast.digits(), plainly(&bytes, |b| b.is_ascii_digit()));
-            prop_assert_eq!(fast.special(), plainly(&bytes, |b| !(0x20..0x80).contains(&b) || b == b'\\'));
+            for (escape, separator) in [(b'\\', b' '), (b'%', b'\t'), (byte, bytes[7])] {
+                let special = plainly(&bytes, |b| {
+                    (b < 0x20 && b != separator) || b >= 0x80 || b == b'\\' || b == escape
+                });
+                prop_assert_eq!(fast.special_in_columns(escape, separator).to_bitmask(), special);
+                let special = |b| !(0x20..0x80).contains(&b) || matches!(b, b'"' | b'\\') || b == escape;
+                prop_assert_eq!(fast.special(escape), plainly(&bytes, special));
+            }
         }
     }
 }
