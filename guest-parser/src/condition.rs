@@ -1,5 +1,7 @@
 //! `only`, `except` and `sample`: which records become events at all.
 
+use std::cmp::Ordering;
+
 use elbow_guest::Reject;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -21,7 +23,16 @@ struct Condition {
     /// `None`: a field that this format does not have.
     source: Option<Source>,
     operator: Operator,
-    value: String,
+    wanted: Wanted,
+}
+
+/// What a field is compared with.
+struct Wanted {
+    text: Vec<u8>,
+    /// The same, where it is a number.
+    number: Option<f64>,
+    /// What stands between its stars.
+    parts: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,54 +108,68 @@ impl Condition {
         }
         let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
         let source = fields.iter().find(|field| field.name() == name).map(|field| field.source.clone());
-        Ok(Self { source, operator, value: value.to_owned() })
+        Ok(Self { source, operator, wanted: Wanted::new(value) })
     }
 
     /// A field that is not there is not equal to anything, and nothing else.
     fn holds(&self, program: &Program, batch: &[u8], values: &Values) -> Result<bool, Reject> {
-        let json = match &self.source {
-            Some(source) => program.value(batch, values, source)?,
-            None => vec![],
-        };
+        let Some(source) = &self.source else { return Ok(self.operator == Operator::NotEqual) };
+        if let Some(plain) = program.plain(batch, values, source) {
+            return Ok(self.compare(plain));
+        }
+        let json = program.value(batch, values, source)?;
         Ok(match serde_json::from_slice(&json) {
             Err(_) => self.operator == Operator::NotEqual,
-            Ok(serde_json::Value::String(text)) => self.compare(&text),
-            Ok(other) => self.compare(&other.to_string()),
+            Ok(serde_json::Value::String(text)) => self.compare(text.as_bytes()),
+            Ok(other) => self.compare(other.to_string().as_bytes()),
         })
     }
 
-    fn compare(&self, text: &str) -> bool {
-        let numbers = text.parse::<f64>().ok().zip(self.value.parse::<f64>().ok());
-        let order = match numbers {
-            Some((is, wanted)) => is.partial_cmp(&wanted),
-            None => Some(text.cmp(&self.value)),
+    fn compare(&self, is: &[u8]) -> bool {
+        let order = match self.operator {
+            Operator::Like => return self.wanted.is_like(is),
+            _ => self.wanted.compare(is),
         };
+        let is = |holds: fn(Ordering) -> bool| order.is_some_and(holds);
         match self.operator {
-            Operator::Equal => order.is_some_and(|order| order.is_eq()),
-            Operator::NotEqual => !order.is_some_and(|order| order.is_eq()),
-            Operator::Less => order.is_some_and(|order| order.is_lt()),
-            Operator::LessOrEqual => order.is_some_and(|order| order.is_le()),
-            Operator::Greater => order.is_some_and(|order| order.is_gt()),
-            Operator::GreaterOrEqual => order.is_some_and(|order| order.is_ge()),
-            Operator::Like => is_like(text.as_bytes(), self.value.as_bytes()),
+            Operator::Equal => is(Ordering::is_eq),
+            Operator::NotEqual => !is(Ordering::is_eq),
+            Operator::Less => is(Ordering::is_lt),
+            Operator::LessOrEqual => is(Ordering::is_le),
+            Operator::Greater => is(Ordering::is_gt),
+            Operator::GreaterOrEqual => is(Ordering::is_ge),
+            Operator::Like => false,
         }
     }
 }
 
-/// Whether a text has the form of a pattern, in which `*` stands for any text.
-fn is_like(text: &[u8], pattern: &[u8]) -> bool {
-    let mut parts = pattern.split(|byte| *byte == b'*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut parts: Vec<&[u8]> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        match memchr::memmem::find(rest, part) {
-            Some(position) => rest = &rest[position + part.len()..],
-            None => return false,
+impl Wanted {
+    fn new(text: &str) -> Self {
+        let parts = text.split('*').map(Vec::from).collect();
+        Self { text: text.into(), number: text.parse().ok(), parts }
+    }
+
+    /// Which of them is less: as numbers where both are.
+    fn compare(&self, is: &[u8]) -> Option<Ordering> {
+        let number = || std::str::from_utf8(is).ok()?.parse::<f64>().ok();
+        match self.number.and_then(|wanted| Some((number()?, wanted))) {
+            Some((is, wanted)) => is.partial_cmp(&wanted),
+            None => Some(is.cmp(&self.text)),
         }
     }
-    rest.len() >= last.len() && rest.ends_with(last)
+
+    /// Whether a text has this form, in which `*` stands for any text.
+    fn is_like(&self, text: &[u8]) -> bool {
+        let [first, middle @ .., last] = &self.parts[..] else { return text == self.text };
+        let Some(mut rest) = text.strip_prefix(&first[..]) else { return false };
+        for part in middle {
+            match memchr::memmem::find(rest, part) {
+                Some(position) => rest = &rest[position + part.len()..],
+                None => return false,
+            }
+        }
+        rest.ends_with(last)
+    }
 }
 
 #[cfg(test)]
@@ -163,7 +188,7 @@ mod tests {
             ("aba", "ab*ba", false),
             ("", "*", true),
         ] {
-            assert_eq!(is_like(text.as_bytes(), pattern.as_bytes()), expected, "{text} ~ {pattern}");
+            assert_eq!(Wanted::new(pattern).is_like(text.as_bytes()), expected, "{text} ~ {pattern}");
         }
     }
 }

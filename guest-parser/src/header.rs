@@ -12,6 +12,7 @@ use crate::values::{SLOTS, Slot};
 pub struct Columns {
     /// Where each goes.
     pub order: Vec<Slot>,
+    are_in_order: bool,
     /// Those that no table knows, with the slots they go to.
     new: Vec<(String, Slot)>,
 }
@@ -47,7 +48,7 @@ pub fn columns(table: &Table, configured: &[String], head: &[u8]) -> Result<Opti
 
 impl Columns {
     fn named<'a>(table: &Table, names: impl Iterator<Item = &'a str>) -> Result<Self, String> {
-        let mut columns = Self { order: Vec::new(), new: Vec::new() };
+        let mut columns = Self { order: Vec::new(), are_in_order: false, new: Vec::new() };
         for name in names {
             let known = table.columns.iter().position(|column| column.eq_ignore_ascii_case(name));
             let slot = match known {
@@ -68,7 +69,14 @@ impl Columns {
             }
             columns.order.push(slot);
         }
+        columns.are_in_order = columns.order.iter().enumerate().all(|(index, slot)| *slot == Slot::column(index));
         Ok(columns)
+    }
+
+    /// Whether they are in the table's order, from its first on.
+    #[inline(always)]
+    pub fn are_in_order(&self) -> bool {
+        self.are_in_order
     }
 
     /// Whether there are columns that no table knows.

@@ -19,6 +19,7 @@
 //! | [`source`] | where the value of a field comes from, and what becomes of it |
 //! | [`styles`] | the names that each style gives to the fields |
 //! | [`values`] | the slots, and the parts that formats share: addresses, request lines |
+//! | [`search`] | bytes within a batch |
 //! | [`program`] | table, style and settings, compiled into steps |
 //! | [`write`](mod@write) | from a part of a line to a JSON value |
 //! | [`client`] | what lookup tables know of the client's address |
@@ -33,6 +34,7 @@ pub mod json_record;
 pub mod program;
 pub mod recognise;
 pub mod redact;
+pub mod search;
 pub mod settings;
 pub mod source;
 pub mod styles;
@@ -100,17 +102,15 @@ impl Aws {
         let table = found.table.unwrap_or(kind.table());
         let place = object.map(|object| (object.bucket.as_deref().unwrap_or_default(), object.key.as_str()));
         let mut fields = styles::named(table, &self.settings, place);
+        let syntax = Syntax { separator: self.separator(table, object), ..table.syntax };
         let input = match (found.shape, object) {
             (Shape::Nothing, _) => Input::Nothing,
             (Shape::Json, _) => Input::Json(Members::new(table, table.is_of_lines())),
-            (Shape::Lines, None) => Input::Lines(table.syntax),
-            (Shape::Lines, Some(object)) => {
-                let syntax = Syntax { separator: found.separator.unwrap_or(table.syntax.separator), ..table.syntax };
-                match header::columns(table, &self.settings.columns, &object.head)? {
-                    None => Input::Lines(syntax),
-                    Some(columns) => Input::Named(syntax, columns),
-                }
-            }
+            (Shape::Lines, None) => Input::Lines(syntax),
+            (Shape::Lines, Some(object)) => match header::columns(table, &self.settings.columns, &object.head)? {
+                None => Input::Lines(syntax),
+                Some(columns) => Input::Named(syntax, columns),
+            },
         };
         if let Input::Named(_, columns) = &input {
             fields.extend(columns.new_fields(table, self.settings.style));
@@ -122,9 +122,19 @@ impl Aws {
             false => (vec![], vec![]),
         };
         let filter = Filter::compile(&self.settings, &seen, &all)?;
-        let program = Program::compile(table, &self.settings, fields);
+        let program = Program::compile(table, syntax, &self.settings, fields);
         let style = self.settings.style;
         Ok(Reader { table, program, filter, input, style, values: RefCell::default(), decoded: RefCell::default() })
+    }
+
+    /// What parts the columns. Who has logs delivered with columns of their own choice also chooses what parts them.
+    fn separator(&self, table: &Table, object: Option<&Object>) -> u8 {
+        let is_named = |object: &&Object| !self.settings.columns.is_empty() || object.head.starts_with(b"#");
+        match (self.settings.separator, object.filter(is_named)) {
+            (Some(separator), _) => separator,
+            (None, Some(object)) => recognise::separator(&object.head).unwrap_or(table.syntax.separator),
+            (None, None) => table.syntax.separator,
+        }
     }
 
     /// The names of the fields of all formats, as conditions, `rename` and `drop` may have them.
@@ -151,6 +161,9 @@ impl Mapping for Aws {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn configure(settings: Settings) -> Result<Self, String> {
+        if settings.redact_query.iter().any(String::is_empty) {
+            return Err("redact_query: expected the names of query parameters, found an empty one".into());
+        }
         let aws = Self { settings, reader: None };
         if let Some(mistake) = client::mistake(&aws.settings) {
             return Err(mistake);
@@ -220,6 +233,9 @@ impl Reader {
         }
         let values = &mut *self.values.borrow_mut();
         let (count, known) = match &self.input {
+            Input::Named(_, columns) if columns.are_in_order() => {
+                (values.take(line, columns.order.len()), columns.order.len())
+            }
             Input::Named(_, columns) => (values.take_in_order(line, &columns.order), columns.order.len()),
             _ => {
                 let count = values.take(line, self.table.columns.len());

@@ -4,7 +4,7 @@
 //! nested object, and prepares every name as JSON. For each record, [`Program::write`] only walks the steps: a setting that
 //! is not used costs nothing.
 
-use elbow_guest::scan::Span;
+use elbow_guest::scan::{Span, Syntax};
 use elbow_guest::{Buffer, Field, Reject, json};
 
 use crate::client::Facts;
@@ -13,7 +13,8 @@ use crate::settings::Settings;
 use crate::source::{Mistake, Source, Test, Writing};
 use crate::styles::Named;
 use crate::table::{Encoding, Table};
-use crate::values::{Slot, Values, begins, find};
+use crate::search::{are_digits, begins, find, is_all_plain, is_plain};
+use crate::values::{Slot, Values};
 use crate::write;
 
 /// The steps that write an event, and what they promise.
@@ -33,9 +34,17 @@ enum Step {
     Open(Span),
     Close,
     Text(Span, Slot, Encoding),
+    /// A text as it is in the record, quotes and all.
+    Raw(Span, Slot),
+    /// A text in which parameters may have to be redacted, and its source for when one has to be.
+    Url(Span, Slot, Source),
+    /// A text of digits, and its source for when it is none.
+    Digits(Span, Slot, Source),
     Number(Span, Slot, Kind),
     /// A time, and whether it must be there.
     Time(Span, Slot, bool),
+    /// A date in one slot, a time of day in another, and the source for when they are not there.
+    DateTime(Span, [Slot; 2], Source),
     /// A list of texts, or of numbers, parted by a byte. Behind the name stands the bracket that opens it.
     List(Span, Slot, u8, Item),
     /// A name with its value.
@@ -71,7 +80,7 @@ const PADDING: usize = 64;
 
 impl Program {
     /// The program that writes these fields of a format.
-    pub fn compile(table: &Table, settings: &Settings, fields: Vec<Named>) -> Self {
+    pub fn compile(table: &Table, syntax: Syntax, settings: &Settings, fields: Vec<Named>) -> Self {
         let promises = fields.iter().map(Named::promise).collect();
         let mut tree = Vec::new();
         for field in fields {
@@ -84,7 +93,7 @@ impl Program {
             columns: table.columns,
             writing: Writing {
                 encoding: table.encoding,
-                separator: table.syntax.separator,
+                syntax,
                 redact: Redact::new(&settings.redact_query),
                 facts: Facts::new(settings),
             },
@@ -117,11 +126,54 @@ impl Program {
                 Step::Text(name, slot, encoding) => {
                     let value = values.get(*slot);
                     if !value.is_none() {
-                        if is_special {
-                            self.write_special(out, *name, value.of(batch), *encoding);
-                        } else {
+                        if !is_special || is_plain(batch, value, encoding.escape()) {
                             out.put_both(&self.names, *name, batch, value, Some(b'"'));
+                        } else {
+                            self.write_text(out, *name, batch, value, *encoding);
                         }
+                    }
+                }
+                Step::Raw(name, slot) => {
+                    let value = values.get(*slot);
+                    let redact = &self.writing.redact;
+                    if redact.as_ref().is_some_and(|redact| redact.touches(batch, value)) {
+                        self.write_other(batch, values, out, without_quote(*name), &Source::Raw(*slot))?;
+                    } else if !value.is_none() {
+                        self.write_text(out, *name, batch, value, Encoding::Plain);
+                    }
+                }
+                Step::Url(name, slot, source) => {
+                    let value = values.get(*slot);
+                    if !value.is_none() {
+                        let redact = &self.writing.redact;
+                        let encoding = self.writing.encoding;
+                        let is_plain = !is_special || is_plain(batch, value, encoding.escape());
+                        if is_plain && !redact.as_ref().is_some_and(|redact| redact.touches(batch, value)) {
+                            out.put_both(&self.names, *name, batch, value, Some(b'"'));
+                        } else {
+                            self.write_other(batch, values, out, without_quote(*name), source)?;
+                        }
+                    }
+                }
+                Step::Digits(name, slot, source) => {
+                    let value = values.get(*slot);
+                    if !value.is_none() {
+                        if value.len > 0 && are_digits(batch, value.start as usize, value.end()) {
+                            out.put_both(&self.names, *name, batch, value, Some(b'"'));
+                        } else {
+                            self.write_other(batch, values, out, without_quote(*name), source)?;
+                        }
+                    }
+                }
+                Step::DateTime(name, slots, source) => {
+                    let [date, time] = slots.map(|slot| values.get(slot));
+                    if write::is_date(batch, date) && write::is_time_of_day(batch, time) {
+                        out.put_both(&self.names, *name, batch, date, Some(b'T'));
+                        out.put(batch, time);
+                        out.push(b'Z');
+                        out.push(b'"');
+                    } else {
+                        self.write_other(batch, values, out, without_quote(*name), source)?;
                     }
                 }
                 Step::Number(name, slot, kind) => {
@@ -177,9 +229,7 @@ impl Program {
                         let number = Span { start: value.start + 4, len: 3 };
                         out.put_both(&self.names, *name, batch, number, Some(b'"'));
                     } else if !value.is_none() {
-                        // Without the quote.
-                        let name = Span { len: name.len - 1, ..*name };
-                        self.write_other(batch, values, out, name, source)?;
+                        self.write_other(batch, values, out, without_quote(*name), source)?;
                     }
                 }
                 Step::Other(name, source, slot) => {
@@ -209,6 +259,7 @@ impl Program {
         item: Item,
         is_special: bool,
     ) {
+        let is_special = is_special && !is_plain(batch, value, self.writing.encoding.escape());
         let is_one = value.len > 0 && find(batch, value.start as usize, value.end(), by).is_none();
         if is_special || !is_one {
             out.put(&self.names, name);
@@ -265,9 +316,9 @@ impl Program {
 
     /// A text that may have to be decoded, and escaped for JSON.
     #[inline(never)]
-    fn write_special(&self, out: &mut Buffer, name: Span, text: &[u8], encoding: Encoding) {
+    fn write_text(&self, out: &mut Buffer, name: Span, batch: &[u8], value: Span, encoding: Encoding) {
         out.put(&self.names, name);
-        json::escaped(out.bytes(), &write::decode(text, encoding));
+        write::text(out, batch, value, encoding);
         out.push(b'"');
     }
 
@@ -291,7 +342,24 @@ impl Program {
         Ok(())
     }
 
-    /// The value of a source as JSON, for a condition; nothing where there is none.
+    /// The text, or the digits, of a value that is the same in an event as in the batch; `None` of any other.
+    pub fn plain<'a>(&self, batch: &'a [u8], values: &Values, source: &Source) -> Option<&'a [u8]> {
+        let encoding = self.writing.encoding;
+        let (slot, escape) = match source {
+            Source::Text(slot) => (*slot, encoding.escape()),
+            Source::TextIn(slot, encoding) => (*slot, encoding.escape()),
+            Source::Url(slot) | Source::Query(slot) if self.writing.redact.is_none() => (*slot, encoding.escape()),
+            Source::Number(slot) => {
+                let value = values.get(*slot);
+                return write::is_plain_number(batch, value).then(|| value.of(batch));
+            }
+            _ => return None,
+        };
+        let value = values.get(slot);
+        (!value.is_none() && is_all_plain(batch, value, escape)).then(|| value.of(batch))
+    }
+
+    /// The value of a source as JSON; nothing where there is none.
     pub fn value(&self, batch: &[u8], values: &Values, source: &Source) -> Result<Vec<u8>, Reject> {
         let mut out = Buffer::default();
         source.write(batch, values, &self.writing, &mut out).map_err(|mistake| self.reject(mistake, Span::NONE))?;
@@ -321,7 +389,11 @@ impl Program {
                 }
                 Node::Leaf(name, source) => {
                     let step = self.step(&name, source);
-                    self.steps.push(step);
+                    match (self.steps.last_mut(), &step) {
+                        // Constants in a row are one.
+                        (Some(Step::Constant(before)), Step::Constant(next)) => before.len += next.len,
+                        _ => self.steps.push(step),
+                    }
                 }
             }
         }
@@ -334,6 +406,9 @@ impl Program {
             Source::Url(slot) | Source::Query(slot) if self.writing.redact.is_none() => {
                 Step::Text(self.prepare(name, "\""), slot, self.writing.encoding)
             }
+            Source::Url(slot) | Source::Query(slot) => Step::Url(self.prepare(name, "\""), slot, source),
+            Source::Raw(slot) => Step::Raw(self.prepare(name, "\""), slot),
+            Source::Digits(slot) => Step::Digits(self.prepare(name, "\""), slot, source),
             Source::Number(slot) => Step::Number(self.prepare(name, ""), slot, Kind::Any),
             Source::Seconds(slot) => Step::Number(self.prepare(name, ""), slot, Kind::Seconds),
             Source::Time(slot) => Step::Time(self.prepare(name, "\""), slot, true),
@@ -342,7 +417,10 @@ impl Program {
             Source::Numbers(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Number),
             Source::Constant(json) => Step::Constant(self.prepare(name, &json)),
             Source::TlsVersion(slot) => Step::TlsVersion(self.prepare(name, "\""), source, slot),
-            Source::BracketTime(..) | Source::CloudFrontTime(_) => Step::Other(self.prepare(name, ""), source, None),
+            Source::CloudFrontTime([date, time, ..]) => {
+                Step::DateTime(self.prepare(name, "\""), [date, time], source)
+            }
+            Source::BracketTime(..) => Step::Other(self.prepare(name, ""), source, None),
             _ => match (source.either(), source.slot()) {
                 (Some((test, then, otherwise)), Some(slot)) => {
                     let otherwise = otherwise.map(|json| self.prepare(name, json));
@@ -362,6 +440,11 @@ impl Program {
         self.names.extend_from_slice(behind.as_bytes());
         Span::between(start, self.names.len())
     }
+}
+
+/// A name that was prepared for a text, for a source that writes the quote itself.
+fn without_quote(name: Span) -> Span {
+    Span { len: name.len - 1, ..name }
 }
 
 /// Closes an object whose members begin here. The comma before the first of them is where the brace belongs.

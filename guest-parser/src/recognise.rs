@@ -197,8 +197,6 @@ pub struct Found {
     pub shape: Shape,
     /// Its table, if it is not that of its format.
     pub table: Option<&'static Table>,
-    /// What parts its columns, if it is not what parts those of its format.
-    pub separator: Option<u8>,
 }
 
 /// How an object of a format is read, by its first bytes.
@@ -212,14 +210,14 @@ pub fn shape(kind: Kind, object: &Object) -> Found {
         Kind::Waf | Kind::CloudTrail => found(Shape::Json),
         Kind::S3Access if is_json => Found { table: Some(&s3_access_json::TABLE), ..found(Shape::Json) },
         _ if is_json => found(Shape::Json),
-        // W3C with a format that has spaces otherwise.
-        _ if head.starts_with(b"#") => {
-            let record = head.split(|byte| *byte == b'\n').find(|line| !line.starts_with(b"#") && !line.is_empty());
-            let separator = record.map(|record| if record.contains(&b'\t') { b'\t' } else { b' ' });
-            Found { separator, ..found(Shape::Lines) }
-        }
         _ => found(Shape::Lines),
     }
+}
+
+/// What parts the columns of the first record; `None` if there is none yet.
+pub fn separator(head: &[u8]) -> Option<u8> {
+    let record = head.split(|byte| *byte == b'\n').find(|line| !line.starts_with(b"#") && !line.is_empty())?;
+    Some(if record.contains(&b'\t') { b'\t' } else { b' ' })
 }
 
 /// A digest of CloudTrail: one signed object, without records.

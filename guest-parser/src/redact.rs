@@ -2,21 +2,62 @@
 
 use std::borrow::Cow;
 
+use elbow_guest::scan::Span;
+
+use crate::search::find;
 use crate::table::Encoding;
 use crate::write::decode;
 
 /// Which parameters are redacted.
 pub struct Redact {
     names: Vec<String>,
+    /// For each byte, whether it ends one of the names.
+    ends: [bool; 256],
 }
 
 /// What stands in place of a value.
 const REDACTED: &[u8] = b"REDACTED";
 
+/// How many bytes the last character of a name can take, encoded twice.
+const LONGEST_CHARACTER: usize = "%25%36%65".len();
+
 impl Redact {
     /// `None` if there are no names.
     pub fn new(names: &[String]) -> Option<Self> {
-        (!names.is_empty()).then(|| Self { names: names.to_vec() })
+        let mut ends = [false; 256];
+        for last in names.iter().filter_map(|name| name.as_bytes().last()) {
+            ends[usize::from(last.to_ascii_lowercase())] = true;
+            ends[usize::from(last.to_ascii_uppercase())] = true;
+        }
+        (!names.is_empty()).then(|| Self { names: names.to_vec(), ends })
+    }
+
+    /// Whether a part may have a parameter that is redacted: quickly `false` for most. If so, [`apply`](Self::apply) knows.
+    #[inline(always)]
+    pub fn touches(&self, batch: &[u8], span: Span) -> bool {
+        if span.is_none() {
+            return false;
+        }
+        let (mut at, end) = (span.start as usize, span.end());
+        while let Some(equals) = find(batch, at, end, b'=') {
+            if self.may_end_in_name(&batch[at..equals]) {
+                return true;
+            }
+            at = equals + 1;
+        }
+        false
+    }
+
+    /// Whether the last of these bytes may be those of a name, plain or encoded.
+    #[inline(never)]
+    fn may_end_in_name(&self, text: &[u8]) -> bool {
+        let last = &text[text.len().saturating_sub(LONGEST_CHARACTER)..];
+        let is_last = last.last().is_some_and(|byte| self.ends[usize::from(*byte)]);
+        let ends_in = |name: &String| {
+            let end = text.len().checked_sub(name.len()).map(|start| &text[start..]);
+            end.is_some_and(|end| end.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        last.contains(&b'%') || is_last && (self.names.iter().any(ends_in) || text.contains(&b'%'))
     }
 
     /// The text with the values of these parameters replaced, wherever it has a query. `is_query` says that it is one from
@@ -79,7 +120,9 @@ mod tests {
 
     fn redact(text: &str, is_query: bool) -> String {
         let redact = Redact::new(&["token".into(), "sig".into()]).unwrap();
-        String::from_utf8(redact.apply(text.as_bytes(), is_query).into_owned()).unwrap()
+        let redacted = String::from_utf8(redact.apply(text.as_bytes(), is_query).into_owned()).unwrap();
+        assert!(redacted == text || redact.touches(text.as_bytes(), Span::between(0, text.len())), "{text}");
+        redacted
     }
 
     #[test]
@@ -92,6 +135,8 @@ mod tests {
                 "\"GET /a?x=1&sig=REDACTED HTTP/1.1\" \"/b?token=REDACTED\"",
             ),
             ("/a?%74oken=1", "/a?%74oken=REDACTED"),
+            ("/a?toke%6E=1", "/a?toke%6E=REDACTED"),
+            ("/a?toke%25%36%65=1", "/a?toke%25%36%65=REDACTED"),
             ("/a\t%2574oken=1&b=2\t-", "/a\t%2574oken=REDACTED&b=2\t-"),
             (r#"{"args":"token=1&b=2"}"#, r#"{"args":"token=REDACTED&b=2"}"#),
             ("/a?token", "/a?token"),
@@ -102,6 +147,29 @@ mod tests {
             assert_eq!(redact(text, false), expected);
         }
         assert_eq!(redact("token=1&a=2", true), "token=REDACTED&a=2");
+    }
+
+    #[test]
+    fn most_texts_are_not_touched() {
+        let redact = Redact::new(&["token".into()]).unwrap();
+        for (text, touches) in [
+            ("https://h/a?page=1&sort=newest&version=3", false),
+            ("/%20a/b?page=1", false),
+            ("/a?token", false),
+            ("/a?b=2&TOKEN=1", true),
+            // May be, and is not.
+            ("/a?mytoken=1", true),
+        ] {
+            assert_eq!(redact.touches(text.as_bytes(), Span::between(0, text.len())), touches, "{text}");
+        }
+        assert!(!redact.touches(b"token=1", Span::NONE));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_redacted_is_touched(text in "([?&tTokeEn=%2567 \\x22/]|token|%25|%36|%65|%6e){0,24}") {
+            redact(&text, true);
+        }
     }
 
     #[test]

@@ -22,6 +22,10 @@ pub struct Settings {
     pub format: Option<Kind>,
     /// The names of the columns, in their order, of files that should name them, but have no header.
     pub columns: Vec<String>,
+    /// What parts the columns of files that name them, or whose `columns` are set: a character. Left out, a tab if the first
+    /// record has one, else spaces.
+    #[serde(deserialize_with = "one_character")]
+    pub separator: Option<u8>,
     /// The names of the output.
     pub style: Style,
     /// Fields that each event has beside those of its line, with their values.
@@ -168,6 +172,16 @@ fn auto_or_kind<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Kin
     })
 }
 
+fn one_character<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<u8>, D::Error> {
+    let text = String::deserialize(input)?;
+    match text.as_bytes() {
+        [byte] if byte.is_ascii_punctuation() && *byte != b'"' || matches!(byte, b' ' | b'\t') => Ok(Some(*byte)),
+        _ => Err(serde::de::Error::custom(format!(
+            "expected one character that parts columns, as a tab, a space, `,` or `|`, found `{text}`"
+        ))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use elbow_guest::{Mapping, Outcome};
@@ -254,6 +268,8 @@ mod tests {
         );
         expect_mistake(flat(json!({ "sample": 0 })), "sample: expected a number from 1 up");
         expect_mistake(json!({ "style": "esc" }), "unknown variant `esc`");
+        expect_mistake(json!({ "redact_query": ["a", ""] }), "redact_query: expected the names of query parameters");
+        expect_mistake(json!({ "separator": "::" }), "expected one character that parts columns");
     }
 
     #[test]
@@ -287,6 +303,21 @@ mod tests {
         let mut settings = settings;
         settings["format"] = format.into();
         String::from_utf8(crate::mapped(settings, &format!("{header}{records}"), records).events).unwrap()
+    }
+
+    #[test]
+    fn columns_of_ones_own_are_parted_as_one_says() {
+        let columns = json!(["timestamp", "c-ip", "cs(User-Agent)"]);
+        for (more, line) in [
+            (json!({}), "1791188130 192.0.2.1 demo%20one\n"),
+            (json!({}), "1791188130\t192.0.2.1\tdemo%20one\n"),
+            (json!({ "separator": "|" }), "1791188130|192.0.2.1|demo%20one\n"),
+        ] {
+            let mut settings = json!({ "style": "flat", "columns": columns });
+            settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let event: Value = serde_json::from_str(&of("cloudfront", settings, "", line)).unwrap();
+            assert_eq!((&event["c_ip"], &event["cs_user_agent"]), (&json!("192.0.2.1"), &json!("demo one")), "{event}");
+        }
     }
 
     #[test]

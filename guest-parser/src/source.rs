@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use elbow_guest::scan::Syntax;
 use elbow_guest::{Buffer, JsonType, json};
 
 use crate::client::{Fact, Facts};
@@ -185,13 +186,18 @@ impl Source {
         }
         let text = span.of(batch);
         let quoted = |out: &mut Buffer, text: &[u8]| json::string(out.bytes(), text);
+        let texted = |out: &mut Buffer, encoding| {
+            out.push(b'"');
+            write::text(out, batch, span, encoding);
+            out.push(b'"');
+        };
         match self {
-            Self::Text(_) => quoted(out, &write::decode(text, how.encoding)),
+            Self::Text(_) => texted(out, how.encoding),
             Self::Digits(_) => match !text.is_empty() && text.iter().all(u8::is_ascii_digit) {
                 true => quoted(out, text),
                 false => return Err(expected("a status, as `200`, or `-`")),
             },
-            Self::TextIn(_, encoding) => quoted(out, &write::decode(text, *encoding)),
+            Self::TextIn(_, encoding) => texted(out, *encoding),
             Self::Url(_) | Self::Query(_) => {
                 let decoded = write::decode(text, how.encoding);
                 let is_query = matches!(self, Self::Query(_));
@@ -236,13 +242,13 @@ impl Source {
             Self::Nanoseconds(_, places) => {
                 if text != b"-1" {
                     let count = write::scaled(text, *places).ok_or_else(|| expected("a duration"))?;
-                    out.bytes().extend_from_slice(count.to_string().as_bytes());
+                    out.bytes().extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
                 }
             }
             Self::Milliseconds(_) => {
                 if text != b"-1" {
                     let count = write::milliseconds(text).ok_or_else(|| expected("a number of seconds"))?;
-                    out.bytes().extend_from_slice(count.to_string().as_bytes());
+                    out.bytes().extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
                 }
             }
             Self::Flag(_) | Self::TlsName(_) | Self::HttpOutcome(_) => {
@@ -304,7 +310,7 @@ impl Source {
             Self::CloudFrontTime(_) => {}
             Self::Columns(_) => {
                 out.push(b'[');
-                write::columns(out, text, how.separator);
+                write::columns(out, text, how.syntax);
             }
             Self::TlsVersion(_) => match text {
                 [b'T' | b't', b'L' | b'l', b'S' | b's', b'v' | b'V', version @ ..] if !version.is_empty() => {
@@ -363,8 +369,8 @@ impl Test {
 pub struct Writing {
     /// How texts are written in the log.
     pub encoding: Encoding,
-    /// What stands between two columns.
-    pub separator: u8,
+    /// How columns are written.
+    pub syntax: Syntax,
     /// What `redact_query` says.
     pub redact: Option<Redact>,
     /// What lookup tables say.

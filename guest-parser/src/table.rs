@@ -98,3 +98,14 @@ pub enum Encoding {
     /// The same, once or twice: what has no space after it was decoded once, but escaped ones, is decoded again.
     PercentUserAgent,
 }
+
+impl Encoding {
+    /// What begins an escape. A backslash, which JSON escapes in any case, stands for none.
+    #[inline(always)]
+    pub fn escape(self) -> u8 {
+        match self {
+            Self::Plain | Self::Backslash => b'\\',
+            Self::Percent | Self::PercentUserAgent => b'%',
+        }
+    }
+}

@@ -5,7 +5,9 @@
 //! converted here. `-` and `"-"` are no value; an empty pair of quotes is one.
 
 use elbow_guest::Reject;
-use elbow_guest::scan::{Bytes16, Line, Span};
+use elbow_guest::scan::{Line, Span};
+
+use crate::search::{are_digits, begins, find, find_any, rfind};
 
 /// Where a value has its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,12 +82,12 @@ impl Values {
         count
     }
 
-    /// Takes the columns of a line whose file has them in an order of its own: each goes to the slot that `order` says.
+    /// Takes the columns of a line whose file has them in an order of its own: each goes to the slot that `order` says, the
+    /// same for all lines.
     pub fn take_in_order(&mut self, line: &Line<'_>, order: &[Slot]) -> usize {
         let mut found = [Span::NONE; SLOTS];
         let count = line.columns(&mut found[..order.len().min(SLOTS)]);
-        self.spans[..Slot::FIRST_PART].fill(Span::NONE);
-        for (span, slot) in found[..count.min(order.len())].iter().zip(order) {
+        for (span, slot) in found.iter().zip(order) {
             self.set(*slot, *span);
         }
         self.set(Slot::LINE, line.span());
@@ -255,84 +257,8 @@ fn parts_of_authority(batch: &[u8], authority: Span) -> (Span, Span) {
     (host, port)
 }
 
-/// Whether these bytes, at most 16, stand at this position of the batch.
-#[inline(always)]
-pub fn begins(batch: &[u8], start: usize, with: &str) -> bool {
-    let Some(bytes) = batch.get(start..).and_then(<[u8]>::first_chunk::<16>) else {
-        return batch.get(start..).is_some_and(|rest| rest.starts_with(with.as_bytes()));
-    };
-    let mut wanted = [0; 16];
-    wanted[..with.len()].copy_from_slice(with.as_bytes());
-    let all = (1 << with.len()) - 1;
-    Bytes16::load(bytes).equal_each(&wanted) & all == all
-}
-
-/// Whether a value is this text of at most 16 bytes.
-#[inline(always)]
-pub fn is(batch: &[u8], value: Span, text: &str) -> bool {
-    value.len as usize == text.len() && begins(batch, value.start as usize, text)
-}
-
-#[inline(always)]
-fn are_digits(batch: &[u8], start: usize, end: usize) -> bool {
-    match batch[start..].first_chunk::<16>() {
-        Some(bytes) if end - start <= 16 => {
-            let all = u32::MAX >> (32 - (end - start));
-            Bytes16::load(bytes).digits() & all == all
-        }
-        _ => batch[start..end].iter().all(u8::is_ascii_digit),
-    }
-}
-
-/// The position of a byte from `start` up to before `end`.
-#[inline(always)]
-pub fn find(batch: &[u8], start: usize, end: usize, byte: u8) -> Option<usize> {
-    let found = find_any(batch, start, end, [byte]);
-    (found < end).then_some(found)
-}
-
-/// The position of the first of these bytes from `start` up to before `end`, 32 bytes at a time; `end` if there is none.
-#[inline(always)]
-fn find_any<const N: usize>(batch: &[u8], start: usize, end: usize, bytes: [u8; N]) -> usize {
-    let mut at = start;
-    while at < end {
-        let Some(chunk) = batch[at..].first_chunk::<32>() else {
-            return batch[at..end].iter().position(|b| bytes.contains(b)).map_or(end, |position| at + position);
-        };
-        let (halves, _) = chunk.as_chunks::<16>();
-        let [first, second] = [0, 1].map(|half| Bytes16::load(&halves[half]));
-        let found = bytes.iter().fold(0, |found, byte| found | first.equal(*byte) | second.equal(*byte) << 16);
-        if found != 0 {
-            return (at + found.trailing_zeros() as usize).min(end);
-        }
-        at += 32;
-    }
-    end
-}
-
-/// The last position of a byte in a part, 16 bytes at a time.
-#[inline(always)]
-pub fn rfind(batch: &[u8], span: Span, byte: u8) -> Option<usize> {
-    let start = span.start as usize;
-    let mut end = span.end();
-    while end > start {
-        let Some(bytes) = batch[..end].last_chunk::<16>() else {
-            return batch[start..end].iter().rposition(|b| *b == byte).map(|position| start + position);
-        };
-        let found = Bytes16::load(bytes).equal(byte);
-        if found != 0 {
-            let position = end - 16 + (31 - found.leading_zeros() as usize);
-            return (position >= start).then_some(position);
-        }
-        end = end.saturating_sub(16);
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     /// Method, URL, scheme, host, port, path, query, version.
@@ -416,20 +342,5 @@ mod tests {
         assert_eq!(values.get(Slot::PORT[0]).of(batch), b"51000");
         values.set(Slot(0), Span::between(19, 26));
         assert!(values.endpoint(batch, Slot(0), 0, "").is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn a_byte_is_found_where_a_plain_loop_finds_it(
-            batch in proptest::collection::vec(0_u8..20, 0..80), start in 0_usize..80, len in 0_usize..80,
-        ) {
-            let start = start.min(batch.len());
-            let end = (start + len).min(batch.len());
-            let part = &batch[start..end];
-            let first = part.iter().position(|byte| *byte == 7).map(|position| start + position);
-            let last = part.iter().rposition(|byte| *byte == 7).map(|position| start + position);
-            prop_assert_eq!(find(&batch, start, end, 7), first);
-            prop_assert_eq!(rfind(&batch, Span::between(start, end), 7), last);
-        }
     }
 }

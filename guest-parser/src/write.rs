@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 
-use elbow_guest::scan::{Bytes16, Fields, Span, unescape};
+use elbow_guest::scan::{Bytes16, Fields, Span, Syntax, unescape};
 use elbow_guest::{Buffer, json};
 
+use crate::search::{PART, specials};
 use crate::table::Encoding;
 
 /// What a text in this encoding stands for.
@@ -25,6 +26,67 @@ pub fn decode(text: &[u8], encoding: Encoding) -> Cow<'_, [u8]> {
             }
         }
     }
+}
+
+/// The inside of a text, decoded, and escaped for JSON: what is plain is copied from one place that is not to the next.
+/// Where that is more than an escape of ASCII, a closer look is taken at the whole.
+pub fn text(out: &mut Buffer, batch: &[u8], span: Span, encoding: Encoding) {
+    let begin = out.len();
+    let (start, end) = (span.start as usize, span.end());
+    // What has not been copied yet begins here.
+    let mut rest = start;
+    for part in (start..end).step_by(PART) {
+        let mut special = specials(batch, part, end, encoding.escape());
+        while special != 0 {
+            let at = part + special.trailing_zeros() as usize;
+            special &= special - 1;
+            // Within an escape that begins before it.
+            if at < rest {
+                continue;
+            }
+            let Some((byte, taken)) = unescaped_ascii(&batch[at..end], encoding) else {
+                out.truncate(begin);
+                return json::escaped(out.bytes(), &decode(span.of(batch), encoding));
+            };
+            out.put(batch, Span::between(rest, at));
+            rest = at + taken;
+            match byte {
+                b'\t' => {
+                    out.push(b'\\');
+                    out.push(b't');
+                    continue;
+                }
+                b'"' | b'\\' => out.push(b'\\'),
+                _ => {}
+            }
+            match taken {
+                // It is copied with what follows.
+                1 => rest = at,
+                _ => out.push(byte),
+            }
+        }
+    }
+    out.put(batch, Span::between(rest, end));
+}
+
+/// The character of ASCII with which a text begins, as an escape or as it is, and how many bytes of the text it is; `None` if
+/// it is something else, or if what it means depends on the rest.
+#[inline(always)]
+fn unescaped_ascii(text: &[u8], encoding: Encoding) -> Option<(u8, usize)> {
+    let (byte, taken) = match (encoding, text) {
+        (Encoding::Backslash, [b'\\', b'x', high, low, ..]) if let Some(byte) = hex(*high, *low) => (byte, 4),
+        (Encoding::Backslash, [b'\\', b'"', ..]) => (b'"', 2),
+        (Encoding::Percent | Encoding::PercentUserAgent, [b'%', high, low, ..]) if let Some(byte) = hex(*high, *low) => (byte, 3),
+        (_, [byte, ..]) => (*byte, 1),
+        (_, []) => return None,
+    };
+    let is_encoded_twice = encoding == Encoding::PercentUserAgent && byte == b'%';
+    (matches!(byte, b'\t' | 0x20..0x80) && !is_encoded_twice).then_some((byte, taken))
+}
+
+fn hex(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    Some(digit(high)? << 4 | digit(low)?)
 }
 
 /// The key of an object in S3: `+` for a space and `%HH` for a byte, once more than the request has it. Only where the path
@@ -65,14 +127,13 @@ fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'%', text).is_none() {
         return Cow::Borrowed(text);
     }
-    let hex = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(position) = memchr::memchr(b'%', rest) {
         decoded.extend_from_slice(&rest[..position]);
         rest = &rest[position..];
         let byte = match rest {
-            [_, high, low, ..] => hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low),
+            [_, high, low, ..] => hex(*high, *low),
             _ => None,
         };
         decoded.push(byte.unwrap_or(b'%'));
@@ -163,6 +224,30 @@ pub fn is_timestamp(batch: &[u8], span: Span) -> bool {
     }
 }
 
+/// Whether a part is `YYYY-MM-DD`. At the very end of the batch, none is.
+#[inline(always)]
+pub fn is_date(batch: &[u8], span: Span) -> bool {
+    let bytes = batch.get(span.start as usize..).and_then(<[u8]>::first_chunk::<16>);
+    bytes.is_some_and(|bytes| {
+        span.len == 10
+            && bytes[4] == b'-'
+            && bytes[7] == b'-'
+            && Bytes16::load(bytes).digits() & 0b11_1111_1111 == 0b11_0110_1111
+    })
+}
+
+/// Whether a part is `HH:MM:SS`. At the very end of the batch, none is.
+#[inline(always)]
+pub fn is_time_of_day(batch: &[u8], span: Span) -> bool {
+    let bytes = batch.get(span.start as usize..).and_then(<[u8]>::first_chunk::<16>);
+    bytes.is_some_and(|bytes| {
+        span.len == 8
+            && bytes[2] == b':'
+            && bytes[5] == b':'
+            && Bytes16::load(bytes).digits() & 0b1111_1111 == 0b1101_1011
+    })
+}
+
 /// The same of a text that stands alone.
 pub fn is_whole_timestamp(text: &[u8]) -> bool {
     is_timestamp(text, Span::between(0, text.len()))
@@ -205,12 +290,8 @@ pub fn numbers(out: &mut Buffer, text: &[u8], by: u8) {
 }
 
 /// The columns that no table knows.
-pub fn columns(out: &mut Buffer, raw: &[u8], separator: u8) {
-    let write = |out: &mut Buffer, item: &[u8]| json::string(out.bytes(), item);
-    match separator {
-        b' ' => list(out, Fields::new(raw), write),
-        _ => list(out, raw.split(|byte| *byte == separator), write),
-    }
+pub fn columns(out: &mut Buffer, raw: &[u8], syntax: Syntax) {
+    list(out, Fields::with(raw, syntax), |out, item| json::string(out.bytes(), item));
 }
 
 fn list<'a>(out: &mut Buffer, items: impl Iterator<Item = &'a [u8]>, write: impl Fn(&mut Buffer, &'a [u8])) {

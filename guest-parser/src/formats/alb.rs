@@ -18,7 +18,8 @@ use crate::source::Source::{
 };
 use crate::styles::Original;
 use crate::table::{Encoding, Header, Output, Table, field, since};
-use crate::values::{Slot, Values, begins, find, is};
+use crate::search::{begins, find, is};
+use crate::values::{Slot, Values};
 
 /// The format.
 pub const TABLE: Table = Table {

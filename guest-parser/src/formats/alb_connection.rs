@@ -8,7 +8,8 @@ use elbow_guest::scan::{Span, Syntax};
 
 use crate::source::Source::{Columns, Number, OptionalTime, Text, Time, TlsName, TlsVersion};
 use crate::table::{Encoding, Header, Output, Table, field, since};
-use crate::values::{Slot, Values, find};
+use crate::search::find;
+use crate::values::{Slot, Values};
 
 /// The format.
 pub const TABLE: Table = Table {

@@ -10,7 +10,8 @@ use crate::source::Source::{
     Columns, Nanoseconds, Number, OptionalTime, Parted, Text, TextIn, Time, TlsName, TlsVersion,
 };
 use crate::table::{Encoding, Header, Output, Table, field, since};
-use crate::values::{Slot, Values, find};
+use crate::search::find;
+use crate::values::{Slot, Values};
 
 /// The format.
 pub const TABLE: Table = Table {

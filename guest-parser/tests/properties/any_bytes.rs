@@ -3,14 +3,11 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use elbow_guest::{Mapping, check};
-use guest_parser::Aws;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use serde_json::json;
 
-use crate::{has_lines, mapped};
+use crate::invariants;
 
 /// A format, and a log of it.
 type Log = (String, Vec<u8>);
@@ -112,12 +109,6 @@ fn change(log: &mut Vec<u8>, change: &Change) {
     }
 }
 
-/// Whether a record is JSON that everybody reads alike, also where it is nested some levels deeper.
-fn is_sound(record: &[u8]) -> bool {
-    let nested = [&b"{\"\":".repeat(8), record, &b"}".repeat(8)].concat();
-    check::event(&nested).is_ok()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -130,29 +121,6 @@ proptest! {
     ) {
         let (format, mut log) = golden.get(&GOLDEN).clone();
         changes.iter().for_each(|one| change(&mut log, one));
-        let mut settings = json!({ "style": style, "format": &format });
-        if has_settings {
-            settings["add"] = json!({ "labels.tier": "web", "tags": ["a", { "b": null }] });
-            settings["redact_query"] = json!(["token"]);
-            settings["only"] = json!(["@timestamp > 1"]);
-            settings["keep_message"] = json!(style != "elb-processor");
-        }
-        let promised = Aws::configure(serde_json::from_value(settings.clone()).unwrap()).unwrap().formats().remove(0);
-        // A header that names a column twice, say, is refused.
-        let Some((plan, records, outcome)) = mapped(settings, &log) else { return Ok(()) };
-        check::sums(&records, &outcome).map_err(TestCaseError::fail)?;
-        let records: Vec<&[u8]> = records.split(|byte| *byte == b'\n').collect();
-        for (event, record) in check::events(&outcome).zip(&outcome.event_records) {
-            if has_lines(&plan) || is_sound(records[*record as usize]) {
-                let event = check::event(event).map_err(TestCaseError::fail)?;
-                // As JSON, S3's log has members of its own, of types that AWS does not tell.
-                if has_lines(&plan) || format != "s3-access" {
-                    check::promises(&event, &promised.fields).map_err(TestCaseError::fail)?;
-                }
-            } else {
-                // Parts of a record of JSON that are kept as they are have the names, numbers and escapes of the record.
-                prop_assert!(serde_json::from_slice::<serde::de::IgnoredAny>(event).is_ok());
-            }
-        }
+        invariants::hold(&format, style, has_settings, &log).map_err(TestCaseError::fail)?;
     }
 }

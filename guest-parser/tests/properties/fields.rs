@@ -10,7 +10,7 @@ use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
 use crate::column::*;
-use crate::mapped;
+use crate::invariants::mapped;
 
 /// A line and the event that is to come of it.
 type Record = (String, Map<String, Value>);
@@ -42,7 +42,8 @@ fn expect(format: &str, header: &str, records: &[Record]) -> Result<(), TestCase
     let lines = records.iter().map(|(line, _)| format!("{line}\n"));
     let log = header.to_owned() + &lines.collect::<String>();
     let settings = json!({ "style": "flat", "format": format });
-    let (_, mapped, outcome) = mapped(settings, log.as_bytes()).expect("the log is one of the format");
+    let outcome = mapped(settings, log.as_bytes()).map_err(TestCaseError::fail)?;
+    let (_, mapped, outcome) = outcome.expect("the log is one of the format");
     check::outcome(&mapped, &outcome).map_err(TestCaseError::fail)?;
     prop_assert_eq!(outcome.rejects.first().map(|reject| &reject.reason), None);
     let events: Vec<Value> = check::events(&outcome).map(|event| check::event(event).unwrap()).collect();

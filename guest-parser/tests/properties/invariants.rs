@@ -1,0 +1,67 @@
+//! What holds whatever the bytes: each record has one fate, the same as alone, and each event is JSON as it was promised.
+//!
+//! The fuzz targets in `fuzz/` check the same, for inputs that coverage guides.
+
+use elbow_guest::{Framing, Header, Mapping, Object, Outcome, Plan, check, map_batch};
+use guest_parser::Aws;
+use serde_json::{Value, json};
+
+/// Whether it does for a log of this format. An error says what does not.
+pub(crate) fn hold(format: &str, style: &str, has_settings: bool, log: &[u8]) -> Result<(), String> {
+    let mut settings = json!({ "style": style, "format": format });
+    if has_settings {
+        settings["add"] = json!({ "labels.tier": "web", "tags": ["a", { "b": null }] });
+        settings["redact_query"] = json!(["token"]);
+        settings["only"] = json!(["@timestamp > 1"]);
+        settings["keep_message"] = json!(style != "elb-processor");
+    }
+    let promised = Aws::configure(serde_json::from_value(settings.clone()).unwrap()).unwrap().formats().remove(0);
+    // A header that names a column twice, say, is refused.
+    let Some((plan, records, outcome)) = mapped(settings, log)? else { return Ok(()) };
+    let has_lines = matches!(plan.framing, Framing::Lines | Framing::LinesFrom(_));
+    let records: Vec<&[u8]> = records.split(|byte| *byte == b'\n').collect();
+    for (event, record) in check::events(&outcome).zip(&outcome.event_records) {
+        if has_lines || is_sound(records[*record as usize]) {
+            let event = check::event(event)?;
+            // As JSON, S3's log has members of its own, of types that AWS does not tell.
+            if has_lines || format != "s3-access" {
+                check::promises(&event, &promised.fields)?;
+            }
+        } else {
+            // Parts of a record of JSON that are kept as they are have the names, numbers and escapes of the record.
+            serde_json::from_slice::<serde::de::IgnoredAny>(event).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// What comes of an object under these settings: how it was cut, its records, and their outcome; `None` if the mapping refuses
+/// it. An error, if the outcome does not add up, or is not that of each record alone.
+pub(crate) fn mapped(settings: Value, log: &[u8]) -> Result<Option<(Plan, Vec<u8>, Outcome)>, String> {
+    let mut aws = Aws::configure(serde_json::from_value(settings).unwrap()).unwrap();
+    let object = Object { bucket: Some("logs".into()), ..Object::new("-", &log[..log.len().min(16 << 10)]) };
+    let Ok(plan) = aws.begin(&object) else { return Ok(None) };
+    let records = records(&plan, log);
+    let outcome = map_batch(&aws, &records);
+    check::sums(&records, &outcome)?;
+    check::alone(&aws, &records, &outcome)?;
+    Ok(Some((plan, records, outcome)))
+}
+
+/// The lines that are records, each followed by a newline. JSON is expected to have one value a line.
+fn records(plan: &Plan, log: &[u8]) -> Vec<u8> {
+    let lines = log.split_inclusive(|byte| *byte == b'\n').enumerate().filter(|(index, line)| match &plan.header {
+        Header::None => true,
+        Header::FirstLine(_) => *index > 0,
+        Header::W3c => !line.starts_with(b"#"),
+        Header::Prefix(prefix) => !line.starts_with(prefix.as_bytes()),
+    });
+    let lines = lines.map(|(_, line)| line.strip_suffix(b"\n").unwrap_or(line));
+    lines.flat_map(|line| [line, b"\n"]).flatten().copied().collect()
+}
+
+/// Whether a record is JSON that everybody reads alike, also where it is nested some levels deeper.
+fn is_sound(record: &[u8]) -> bool {
+    let nested = [&b"{\"\":".repeat(8), record, &b"}".repeat(8)].concat();
+    check::event(&nested).is_ok()
+}
