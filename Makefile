@@ -27,6 +27,22 @@ soak: toolchain receivers ## The fault harness for SEEDS=10000 seeds, from FROM=
 	SEEDS=$(or $(SEEDS),10000) FROM=$(or $(FROM),0) BUG=$(BUG) $(CARGO) test $(RELEASE) --workspace \
 		$(if $(BUG),--features elbow/planted-bugs) --test integration whatever_the_network_does -- --nocapture
 
+# cargo-fuzz wants a nightly compiler; this one, told that it is one, does. The seeds are the golden cases.
+FUZZED := alb alb-connection alb-health-check classic-elb cloudfront cloudtrail nlb s3-access vpc-flow waf lines json
+SEEDED = $(if $(filter lines,$(TARGET)),classic-elb,$(if $(filter json,$(TARGET)),cloudtrail,$(TARGET)))
+.PHONY: fuzz
+fuzz: toolchain target/fuzz/bin/cargo-fuzz ## Fuzz TARGET=alb, or another format, or `lines` or `json` for the framing, for FOR=600 seconds
+	@[[ " $(FUZZED) " == *" $(TARGET) "* ]] || { echo "TARGET is one of: $(FUZZED)"; exit 1; }
+	mkdir -p target/fuzz/corpus/$(TARGET) target/fuzz/seeds/$(SEEDED)
+	cp tests/cases/$(SEEDED)/*.log target/fuzz/seeds/$(SEEDED)
+	RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=malloc_context_size=1 target/fuzz/bin/cargo-fuzz run --target-dir $(CURDIR)/target/fuzz \
+		$(if $(filter lines json,$(TARGET)),--features host) $(TARGET) target/fuzz/corpus/$(TARGET) target/fuzz/seeds/$(SEEDED) \
+		-- -max_total_time=$(or $(FOR),600) -max_len=4096 -timeout=20 -print_final_stats=1
+
+target/fuzz/bin/cargo-fuzz: Makefile
+	$(CARGO) install --quiet --locked cargo-fuzz --version 0.13.2 --root target/fuzz
+	@touch $@
+
 .PHONY: install
 install: toolchain ## elbow into ~/.cargo/bin
 	$(CARGO) install --locked --path host

@@ -1,6 +1,9 @@
 //! Golden cases of the built-in mapping: `tests/cases/FORMAT/NAME.log`, and beside it what comes of it in each style,
 //! `NAME.STYLE.ndjson`. A line that is rejected stands there as `{"rejected": record, "reason": …}`.
 //!
+//! `FORMAT/settings.json` has settings for the styles `flat` and `ecs`, and `FORMAT/settings.STYLE.ndjson` what comes of all logs
+//! of the format under these. Why a case is read as it is, where that is a judgement, `README.md` says.
+//!
 //! Each case runs natively and in the sandbox, with the same result. To add a case, add its log and run the tests with
 //! `BLESS=1`, which writes what comes of it; read that before it is committed.
 
@@ -9,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use elbow_guest::Mapping;
 use guest_parser::Aws;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use elbow::cut::{Ahead, Cut, Cutter, Framing, Header, Place};
 
@@ -45,10 +48,25 @@ fn cases(format: &str) -> Vec<PathBuf> {
     logs
 }
 
+/// The settings under which a case is read that has none of its own.
+fn plain(format: &str, style: &str) -> Value {
+    json!({ "format": format, "style": style, "application": "shop", "environment": "test" })
+}
+
+/// Those that `settings.json` has for a style.
+fn of_their_own(format: &str, style: &str) -> Value {
+    let file = workspace().join("tests/cases").join(format).join("settings.json");
+    let mut settings: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let mut settings = settings[style].take();
+    settings["format"] = format.into();
+    settings["style"] = style.into();
+    settings
+}
+
 /// What the mapping makes of an object, natively; cut as the host cuts it.
-fn natively(format: &str, style: &str, log: &[u8]) -> elbow_guest::Outcome {
+fn natively(settings: &Value, log: &[u8]) -> elbow_guest::Outcome {
     let log = log.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(log);
-    let (mut mapping, plan) = begun(format, style, &log[..log.len().min(16 << 10)]);
+    let (mut mapping, plan) = begun(settings, &log[..log.len().min(16 << 10)]);
     let mut cutter = Cutter::new(Ahead::new(log), cut(&plan));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let mut count = 0;
@@ -57,7 +75,7 @@ fn natively(format: &str, style: &str, log: &[u8]) -> elbow_guest::Outcome {
     // Text that is no JSON ends with an error; what came before it is mapped all the same.
     while let Ok(Some(batch)) = runtime.block_on(cutter.next()) {
         if let Some(head) = &batch.head {
-            let (new, new_plan) = begun(format, style, head);
+            let (new, new_plan) = begun(settings, head);
             assert_eq!(format!("{new_plan:?}"), format!("{plan:?}"));
             mapping = new;
         }
@@ -76,9 +94,8 @@ fn natively(format: &str, style: &str, log: &[u8]) -> elbow_guest::Outcome {
     whole
 }
 
-fn begun(format: &str, style: &str, head: &[u8]) -> (Aws, elbow_guest::Plan) {
-    let settings = json!({ "format": format, "style": style, "application": "shop", "environment": "test" });
-    let mut mapping = Aws::configure(serde_json::from_value(settings).unwrap()).unwrap();
+fn begun(settings: &Value, head: &[u8]) -> (Aws, elbow_guest::Plan) {
+    let mut mapping = Aws::configure(serde_json::from_value(settings.clone()).unwrap()).unwrap();
     let object = elbow_guest::Object::new("-", head);
     let plan = mapping.begin(&object).unwrap();
     (mapping, plan)
@@ -140,7 +157,7 @@ fn every_case_gives_what_stands_beside_it() {
         for log in cases(format) {
             let text = std::fs::read(&log).unwrap();
             for style in styles(format) {
-                let outcome = natively(format, style, &text);
+                let outcome = natively(&plain(format, style), &text);
                 for event in elbow_guest::check::events(&outcome) {
                     elbow_guest::check::event(event).unwrap();
                 }
@@ -151,20 +168,40 @@ fn every_case_gives_what_stands_beside_it() {
 }
 
 #[test]
+fn settings_give_what_stands_beside_them() {
+    for format in FORMATS {
+        for style in ["flat", "ecs"] {
+            let settings = of_their_own(format, style);
+            let outcomes = cases(format).into_iter().map(|log| natively(&settings, &std::fs::read(log).unwrap()));
+            let outcomes: Vec<_> = outcomes.collect();
+            assert!(
+                outcomes.iter().any(|outcome| outcome.dropped > 0),
+                "{format}, {style}: a condition drops something"
+            );
+            let file = workspace().join("tests/cases").join(format).join(format!("settings.{style}.ndjson"));
+            compare(&file, &outcomes.iter().map(golden).collect::<String>());
+        }
+    }
+}
+
+#[test]
 fn the_sandbox_gives_the_same_as_native_code() {
     for format in FORMATS {
         for style in styles(format) {
-            let logs = cases(format);
-            let mut elbow =
-                Elbow::forward().args(["--set", &format!("style={style}"), "--set", &format!("format={format}")]);
-            elbow = elbow
-                .args(["--set", "application=shop", "--set", "environment=test"])
-                .env("ELBOW__LIMITS__CONCURRENCY", "1");
-            // An object whose text is cut off is not settled; its events are what they are.
-            let run = elbow.args(&logs).run();
-            let natively = logs.iter().flat_map(|log| natively(format, style, &std::fs::read(log).unwrap()).events);
-            let natively = String::from_utf8(natively.collect()).unwrap();
-            expect_same_lines(style, std::str::from_utf8(&run.stdout).unwrap(), &natively);
+            compare_with_sandbox(format, &plain(format, style));
+        }
+        for style in ["flat", "ecs"] {
+            compare_with_sandbox(format, &of_their_own(format, style));
         }
     }
+}
+
+fn compare_with_sandbox(format: &str, settings: &Value) {
+    let logs = cases(format);
+    let config = toml::to_string(&json!({ "mappings": { "aws": { "settings": settings } } })).unwrap();
+    // An object whose text is cut off is not settled; its events are what they are.
+    let run = Elbow::forward().config(&config).args(&logs).env("ELBOW__LIMITS__CONCURRENCY", "1").run();
+    let natively = logs.iter().flat_map(|log| natively(settings, &std::fs::read(log).unwrap()).events);
+    let natively = String::from_utf8(natively.collect()).unwrap();
+    expect_same_lines(&settings.to_string(), std::str::from_utf8(&run.stdout).unwrap(), &natively);
 }

@@ -11,10 +11,29 @@ fn a_2_gib_object_goes_through_in_less_than_100_mib() {
     // One member of 16 MiB, again and again: a gzip file may have any number of members.
     let part = lines((16 * MIB as usize) / lines(1).len());
     let members = (2 * GIB).div_ceil(part.len() as u64) as usize;
+    expect_little_memory("large.log.gz", &gzip(part.as_bytes()).repeat(members), 2 * GIB);
+}
+
+#[test]
+fn a_document_of_1_gib_goes_through_in_less_than_100_mib() {
+    // All on one line, as CloudTrail writes it.
+    let record = r#"{"eventVersion":"1.11","eventTime":"2026-10-05T08:15:30Z","eventSource":"s3.amazonaws.com","eventName":"GetObject",
+        "awsRegion":"us-east-1","sourceIPAddress":"192.0.2.10","userAgent":"demo/1.0","requestParameters":{"bucketName":"demo",
+        "key":"a.txt"},"eventID":"00000000-0000-4000-8000-000000000000","eventType":"AwsApiCall"},"#;
+    let record: String = record.lines().map(str::trim).collect();
+    let part = record.repeat((16 * MIB as usize) / record.len());
+    let members = GIB.div_ceil(part.len() as u64) as usize;
+    let last = record.trim_end_matches(',');
+    let document = [gzip(b"{\"Records\":["), gzip(part.as_bytes()).repeat(members), gzip(format!("{last}]}}").as_bytes())];
+    let key = "111122223333_CloudTrail_us-east-1_20261005T0815Z_abcdefghijklmnop.json.gz";
+    expect_little_memory(key, &document.concat(), GIB);
+}
+
+#[track_caller]
+fn expect_little_memory(name: &str, object: &[u8], text: u64) {
     let receiver = CountingReceiver::start();
-    let run = Elbow::forward_to(receiver.address).input("large.log.gz", gzip(part.as_bytes()).repeat(members)).run();
-    let run = run.expect_code(0);
-    assert!(run.count("/bytes/decoded") >= 2 * GIB);
+    let run = Elbow::forward_to(receiver.address).input(name, object).run().expect_code(0);
+    assert!(run.count("/bytes/decoded") >= text);
     let sent = run.count("/events/sent");
     assert_eq!(run.events(), [sent, sent, 0]);
     assert_eq!(receiver.lines(), sent);

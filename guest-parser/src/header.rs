@@ -114,7 +114,12 @@ pub fn snake_case(name: &str) -> String {
             false => {}
         }
     }
-    snake.trim_matches('_').to_owned()
+    match snake.trim_matches('_') {
+        // Without a letter or digit of ASCII it is a name all the same.
+        "" if !name.is_empty() => name.to_owned(),
+        "" => "_".to_owned(),
+        snake => snake.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -123,9 +128,13 @@ mod tests {
 
     #[test]
     fn names_are_in_snake_case() {
-        for (name, snake) in
-            [("cs(User-Agent)", "cs_user_agent"), ("timestamp(ms)", "timestamp_ms"), ("asg-tag-2", "asg_tag_2")]
-        {
+        for (name, snake) in [
+            ("cs(User-Agent)", "cs_user_agent"),
+            ("timestamp(ms)", "timestamp_ms"),
+            ("asg-tag-2", "asg_tag_2"),
+            ("日本", "日本"),
+            ("", "_"),
+        ] {
             assert_eq!(snake_case(name), snake);
         }
     }

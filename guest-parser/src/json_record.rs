@@ -2,7 +2,7 @@
 //!
 //! The columns of such a table are the names of members, and of those of an object that is taken apart, with its name before
 //! them. Texts are decoded into a buffer of their own, which takes the place of the batch; everything else is kept as it is
-//! written. A value that is kept whole has been checked by serde_json, and is valid wherever it is put.
+//! written. A value that is kept whole is one that every receiver reads, and reads alike (`sound.rs`), wherever it is put.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use crate::header::snake_case;
 use crate::program::Program;
+use crate::sound;
 use crate::source::Source;
 use crate::table::Table;
 use crate::values::{Slot, Values};
@@ -33,6 +34,8 @@ struct Column {
     slot: Slot,
     /// Kept as it is written, rather than decoded.
     is_json: bool,
+    /// And that as JSON, rather than as a text.
+    is_kept: bool,
 }
 
 /// What a record was decoded into.
@@ -47,13 +50,13 @@ pub struct Decoded {
 impl Members {
     /// For a table whose columns are members.
     pub fn new(table: &'static Table, is_of_lines: bool) -> Self {
-        let is_json = |slot: Slot| {
-            let mut of_slot = table.fields.iter().filter(|field| field.source.slot() == Some(slot));
-            of_slot.any(|field| matches!(field.source, Source::Json(..) | Source::JsonText(_)))
-        };
         let columns = table.columns.iter().enumerate().map(|(index, name)| {
             let slot = Slot::column(index);
-            (*name, Column { slot, is_json: is_json(slot) })
+            let has = |is: fn(&Source) -> bool| {
+                table.fields.iter().any(|field| field.source.slot() == Some(slot) && is(&field.source))
+            };
+            let is_kept = has(|source| matches!(source, Source::Json(..)));
+            (*name, Column { slot, is_json: is_kept || has(|source| matches!(source, Source::JsonText(_))), is_kept })
         });
         let apart = table.columns.iter().filter_map(|name| Some(name.split_once('.')?.0));
         Self { columns: columns.collect(), apart: apart.collect(), dash_is_null: is_of_lines }
@@ -85,7 +88,11 @@ impl Members {
         if json == "null" {
             return Ok(());
         }
-        let Some(column) = self.columns.get(name) else {
+        let column = self.columns.get(name);
+        if column.is_none_or(|column| column.is_kept) {
+            sound::check(value).map_err(|error| Reject::from(format!("{name}: {error}")))?;
+        }
+        let Some(column) = column else {
             // A line break outside of a text is white space.
             decoded.unknown.push((snake_case_of_camel(name), json.replace(['\n', '\r'], " ")));
             return Ok(());

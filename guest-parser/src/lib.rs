@@ -15,6 +15,7 @@
 //! | [`formats`] | a file for each format |
 //! | [`header`] | the columns that a file names itself |
 //! | [`json_record`] | from the members of a JSON object to slots |
+//! | [`sound`] | JSON that every receiver reads alike |
 //! | [`table`] | what a format's table can say |
 //! | [`source`] | where the value of a field comes from, and what becomes of it |
 //! | [`styles`] | the names that each style gives to the fields |
@@ -36,6 +37,7 @@ pub mod recognise;
 pub mod redact;
 pub mod search;
 pub mod settings;
+pub mod sound;
 pub mod source;
 pub mod styles;
 pub mod table;

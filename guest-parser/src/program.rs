@@ -9,11 +9,11 @@ use elbow_guest::{Buffer, Field, Reject, json};
 
 use crate::client::Facts;
 use crate::redact::Redact;
+use crate::search::{are_digits, find, is_all_plain, is_plain};
 use crate::settings::Settings;
 use crate::source::{Mistake, Source, Test, Writing};
 use crate::styles::Named;
 use crate::table::{Encoding, Table};
-use crate::search::{are_digits, begins, find, is_all_plain, is_plain};
 use crate::values::{Slot, Values};
 use crate::write;
 
@@ -138,8 +138,12 @@ impl Program {
                     let redact = &self.writing.redact;
                     if redact.as_ref().is_some_and(|redact| redact.touches(batch, value)) {
                         self.write_other(batch, values, out, without_quote(*name), &Source::Raw(*slot))?;
-                    } else if !value.is_none() {
+                    } else if is_special || self.writing.syntax.separator < b' ' {
                         self.write_text(out, *name, batch, value, Encoding::Plain);
+                    } else {
+                        out.put(&self.names, *name);
+                        out.put_quoted(batch, value);
+                        out.push(b'"');
                     }
                 }
                 Step::Url(name, slot, source) => {
@@ -225,7 +229,7 @@ impl Program {
                 }
                 Step::TlsVersion(name, source, slot) => {
                     let value = values.get(*slot);
-                    if value.len as usize == "TLSv1.3".len() && begins(batch, value.start as usize, "TLSv1.") {
+                    if write::is_tls_version(batch, value) {
                         let number = Span { start: value.start + 4, len: 3 };
                         out.put_both(&self.names, *name, batch, number, Some(b'"'));
                     } else if !value.is_none() {
@@ -417,9 +421,7 @@ impl Program {
             Source::Numbers(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Number),
             Source::Constant(json) => Step::Constant(self.prepare(name, &json)),
             Source::TlsVersion(slot) => Step::TlsVersion(self.prepare(name, "\""), source, slot),
-            Source::CloudFrontTime([date, time, ..]) => {
-                Step::DateTime(self.prepare(name, "\""), [date, time], source)
-            }
+            Source::CloudFrontTime([date, time, ..]) => Step::DateTime(self.prepare(name, "\""), [date, time], source),
             Source::BracketTime(..) => Step::Other(self.prepare(name, ""), source, None),
             _ => match (source.either(), source.slot()) {
                 (Some((test, then, otherwise)), Some(slot)) => {

@@ -84,13 +84,7 @@ pub fn is_plain(batch: &[u8], span: Span, escape: u8) -> bool {
 
 /// The first position from `start` up to before `end` that the mask has, 32 bytes at a time; `end` if there is none.
 #[inline(always)]
-fn first(
-    batch: &[u8],
-    start: usize,
-    end: usize,
-    mask: impl Fn(Bytes16) -> u32,
-    is_one: impl Fn(u8) -> bool,
-) -> usize {
+fn first(batch: &[u8], start: usize, end: usize, mask: impl Fn(Bytes16) -> u32, is_one: impl Fn(u8) -> bool) -> usize {
     let mut at = start;
     while at < end {
         let Some(chunk) = batch[at..].first_chunk::<32>() else {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use elbow_guest::scan::{Bytes16, Fields, Span, Syntax, unescape};
 use elbow_guest::{Buffer, json};
 
-use crate::search::{PART, specials};
+use crate::search::{PART, begins, specials};
 use crate::table::Encoding;
 
 /// What a text in this encoding stands for.
@@ -76,7 +76,11 @@ fn unescaped_ascii(text: &[u8], encoding: Encoding) -> Option<(u8, usize)> {
     let (byte, taken) = match (encoding, text) {
         (Encoding::Backslash, [b'\\', b'x', high, low, ..]) if let Some(byte) = hex(*high, *low) => (byte, 4),
         (Encoding::Backslash, [b'\\', b'"', ..]) => (b'"', 2),
-        (Encoding::Percent | Encoding::PercentUserAgent, [b'%', high, low, ..]) if let Some(byte) = hex(*high, *low) => (byte, 3),
+        (Encoding::Percent | Encoding::PercentUserAgent, [b'%', high, low, ..])
+            if let Some(byte) = hex(*high, *low) =>
+        {
+            (byte, 3)
+        }
         (_, [byte, ..]) => (*byte, 1),
         (_, []) => return None,
     };
@@ -222,6 +226,13 @@ pub fn is_timestamp(batch: &[u8], span: Span) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a part is `TLSv1.` and a digit.
+#[inline(always)]
+pub fn is_tls_version(batch: &[u8], span: Span) -> bool {
+    let is_so = span.len as usize == "TLSv1.3".len() && begins(batch, span.start as usize, "TLSv1.");
+    is_so && batch.get(span.end() - 1).is_some_and(u8::is_ascii_digit)
 }
 
 /// Whether a part is `YYYY-MM-DD`. At the very end of the batch, none is.

@@ -1,6 +1,6 @@
 //! From a batch of records to its outcome: the loop that every mapping shares.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::buffer::Buffer;
 use crate::component::bindings::elbow::mapping::types::{Reject as RejectedRecord, UnknownField};
@@ -108,10 +108,12 @@ pub fn map_batch<M: Mapping>(mapping: &M, records: &[u8]) -> Outcome {
     thread_local! {
         // Kept, so that its room is found once.
         static INDEX: RefCell<Index> = RefCell::default();
+        /// The most that the events of a batch have taken so far.
+        static MOST: Cell<usize> = const { Cell::new(0) };
     }
     // Events are about twice as long as their lines; a guess that is too small costs a copy, no more.
     let events = Events {
-        ndjson: Buffer::with_capacity(records.len() * 5 / 2 + 1024),
+        ndjson: Buffer::with_capacity((records.len() * 5 / 2).max(MOST.get()) + 1024),
         records: Vec::with_capacity(records.len() / 256 + 1),
         record: 0,
         unknown: Vec::new(),
@@ -132,6 +134,7 @@ pub fn map_batch<M: Mapping>(mapping: &M, records: &[u8]) -> Outcome {
     }
     let Batch { events, rejects, dropped } = batch;
     let Events { ndjson, records, unknown, .. } = events;
+    MOST.set(MOST.get().max(ndjson.len()));
     Outcome { events: ndjson.into_bytes(), event_records: records, rejects, dropped, unknown }
 }
 

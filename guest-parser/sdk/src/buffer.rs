@@ -4,7 +4,7 @@
 //! what is appended 32 bytes are copied, or a multiple of 64: bytes behind the source's part that exist, into room that
 //! exists, and that the next part is written over.
 
-use crate::scan::Span;
+use crate::scan::{Bytes16, Span};
 
 /// The events of a batch, as they are written.
 #[derive(Default)]
@@ -118,6 +118,47 @@ impl Buffer {
         }
     }
 
+    /// Appends a part with a backslash before each quote in it.
+    #[inline(never)]
+    pub fn put_quoted(&mut self, source: &[u8], span: Span) {
+        let mut rest = span.of(source);
+        // Each byte may become two, and a copy may reach further.
+        self.bytes.reserve(2 * rest.len() + SHORT);
+        let behind = source.len() - (span.start as usize + rest.len()).min(source.len());
+        while !rest.is_empty() && rest.len() + behind >= 2 * SHORT {
+            let len = rest.len().min(SHORT);
+            let at = source.len() - behind - rest.len();
+            let (halves, _) = source[at..at + SHORT].as_chunks::<16>();
+            let [low, high] = [0, 1].map(|half| Bytes16::load(&halves[half]).equal(b'"'));
+            let mut quotes = (low | high << 16) & (u32::MAX >> (SHORT - len));
+            let mut copied = 0;
+            loop {
+                let next = if quotes == 0 { len } else { quotes.trailing_zeros() as usize };
+                // SAFETY: `copied` is at most `SHORT`, and the source has twice as many bytes from `at` on. Of the room, which is
+                // two bytes for each of the part and `SHORT` more, no more than two for each byte up to here are in use. The
+                // bytes up to `next` are written here, and so is the backslash.
+                #[allow(unsafe_code, reason = "copies into room that is not initialised")]
+                unsafe {
+                    copy_short(source.as_ptr().add(at + copied), self.end());
+                    self.end().add(next - copied).write(b'\\');
+                    self.bytes.set_len(self.bytes.len() + next - copied + usize::from(quotes != 0));
+                }
+                copied = next;
+                if quotes == 0 {
+                    break;
+                }
+                quotes &= quotes - 1;
+            }
+            rest = &rest[len..];
+        }
+        for byte in rest {
+            if *byte == b'"' {
+                self.bytes.push(b'\\');
+            }
+            self.bytes.push(*byte);
+        }
+    }
+
     #[inline(always)]
     fn room(&self) -> usize {
         self.bytes.capacity() - self.bytes.len()
@@ -195,10 +236,24 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn each_quote_has_a_backslash_before_it(
+            before in ".{0,40}", text in "([a-z]{0,20}|\"){0,40}", behind in "[\"a]{0,40}", capacity in 0_usize..200,
+        ) {
+            let source = [&before[..], &text, &behind].concat();
+            let span = Span::between(before.len(), before.len() + text.len());
+            let mut buffer = Buffer::with_capacity(capacity);
+            buffer.put_quoted(source.as_bytes(), span);
+            prop_assert_eq!(String::from_utf8(buffer.into_bytes()).unwrap(), text.replace('"', "\\\""));
+        }
+    }
+
     #[test]
     fn no_value_is_nothing() {
         let mut buffer = Buffer::default();
         buffer.put(&[b'x'; 100], Span::NONE);
+        buffer.put_quoted(&[b'x'; 100], Span::NONE);
         assert!(buffer.is_empty());
     }
 }

@@ -91,7 +91,10 @@ pub fn alone<M: Mapping>(mapping: &M, records: &[u8], outcome: &Outcome) -> Resu
         let here = std::iter::from_fn(|| all.next_if(|(_, of)| **of == index)).map(|(event, _)| event);
         let reject = rejects.next_if(|reject| reject.index == index).map(|reject| &reject.reason);
         if !here.eq(events(&one)) || reject != one.rejects.first().map(|reject| &reject.reason) {
-            return Err(format!("record {index} becomes something else alone: {:?}", String::from_utf8_lossy(&one.events)));
+            return Err(format!(
+                "record {index} becomes something else alone: {:?}",
+                String::from_utf8_lossy(&one.events)
+            ));
         }
     }
     Ok(())

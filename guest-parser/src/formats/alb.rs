@@ -12,13 +12,13 @@ use std::borrow::Cow;
 use elbow_guest::Reject;
 use elbow_guest::scan::{Span, Syntax};
 
+use crate::search::{begins, find, is};
 use crate::source::Source::{
     Columns, Constant, Flag, HttpOutcome, Number, Numbers, OptionalTime, Query, Seconds, Text, Texts, Time, TlsName,
     TlsVersion, Url,
 };
 use crate::styles::Original;
 use crate::table::{Encoding, Header, Output, Table, field, since};
-use crate::search::{begins, find, is};
 use crate::values::{Slot, Values};
 
 /// The format.

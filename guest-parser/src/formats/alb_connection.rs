@@ -6,9 +6,9 @@
 use elbow_guest::Reject;
 use elbow_guest::scan::{Span, Syntax};
 
+use crate::search::find;
 use crate::source::Source::{Columns, Number, OptionalTime, Text, Time, TlsName, TlsVersion};
 use crate::table::{Encoding, Header, Output, Table, field, since};
-use crate::search::find;
 use crate::values::{Slot, Values};
 
 /// The format.

@@ -6,11 +6,11 @@
 use elbow_guest::Reject;
 use elbow_guest::scan::{Span, Syntax};
 
+use crate::search::find;
 use crate::source::Source::{
     Columns, Nanoseconds, Number, OptionalTime, Parted, Text, TextIn, Time, TlsName, TlsVersion,
 };
 use crate::table::{Encoding, Header, Output, Table, field, since};
-use crate::search::find;
 use crate::values::{Slot, Values};
 
 /// The format.

@@ -16,7 +16,8 @@ type Log = (String, Vec<u8>);
 static GOLDEN: LazyLock<Vec<Log>> = LazyLock::new(|| {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases");
     let entries = |folder: &Path| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files = entries(&cases).flat_map(|folder| entries(&folder).collect::<Vec<_>>());
+    let folders = entries(&cases).filter(|entry| entry.is_dir());
+    let files = folders.flat_map(|folder| entries(&folder).collect::<Vec<_>>());
     let logs = files.filter(|file| file.extension().is_some_and(|ending| ending == "log"));
     let format = |log: &Path| log.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
     let mut logs: Vec<Log> = logs.map(|log| (format(&log), std::fs::read(&log).unwrap())).collect();
