@@ -24,7 +24,8 @@ fn a_document_of_1_gib_goes_through_in_less_than_100_mib() {
     let part = record.repeat((16 * MIB as usize) / record.len());
     let members = GIB.div_ceil(part.len() as u64) as usize;
     let last = record.trim_end_matches(',');
-    let document = [gzip(b"{\"Records\":["), gzip(part.as_bytes()).repeat(members), gzip(format!("{last}]}}").as_bytes())];
+    let document =
+        [gzip(b"{\"Records\":["), gzip(part.as_bytes()).repeat(members), gzip(format!("{last}]}}").as_bytes())];
     let key = "111122223333_CloudTrail_us-east-1_20261005T0815Z_abcdefghijklmnop.json.gz";
     expect_little_memory(key, &document.concat(), GIB);
 }

@@ -136,6 +136,9 @@ impl Program {
                 Step::Raw(name, slot) => {
                     let value = values.get(*slot);
                     let redact = &self.writing.redact;
+                    if value.is_none() {
+                        continue;
+                    }
                     if redact.as_ref().is_some_and(|redact| redact.touches(batch, value)) {
                         self.write_other(batch, values, out, without_quote(*name), &Source::Raw(*slot))?;
                     } else if is_special || self.writing.syntax.separator < b' ' {
