@@ -39,7 +39,8 @@ pub fn cut(text: &[u8], framing: &Framing, piece: usize, batch_bytes: usize, max
 impl Cuts {
     fn add(&mut self, batch: Batch, text: &[u8]) {
         let records = batch.records.split_inclusive(|byte| *byte == b'\n');
-        let records: Vec<&[u8]> = records.map(|record| record.strip_suffix(b"\n").expect("a newline ends it")).collect();
+        let records: Vec<&[u8]> =
+            records.map(|record| record.strip_suffix(b"\n").expect("a newline ends it")).collect();
         assert_eq!(records.len(), batch.offsets.len());
         self.records.extend(batch.offsets.iter().zip(records).map(|(offset, record)| (*offset, record.to_vec())));
         self.oversize.extend(batch.oversize.iter().map(|record| (record.offset, record.bytes)));

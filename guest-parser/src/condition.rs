@@ -118,27 +118,24 @@ impl Condition {
             return Ok(self.compare(plain));
         }
         let json = program.value(batch, values, source)?;
-        Ok(match serde_json::from_slice(&json) {
-            Err(_) => self.operator == Operator::NotEqual,
-            Ok(serde_json::Value::String(text)) => self.compare(text.as_bytes()),
-            Ok(other) => self.compare(other.to_string().as_bytes()),
+        Ok(match json.first() {
+            None => self.operator == Operator::NotEqual,
+            Some(b'"') => serde_json::from_slice::<String>(&json).is_ok_and(|text| self.compare(text.as_bytes())),
+            // A number with its own digits.
+            Some(_) => self.compare(&json),
         })
     }
 
     fn compare(&self, is: &[u8]) -> bool {
-        let order = match self.operator {
-            Operator::Like => return self.wanted.is_like(is),
-            _ => self.wanted.compare(is),
-        };
-        let is = |holds: fn(Ordering) -> bool| order.is_some_and(holds);
+        let order = || self.wanted.compare(is);
         match self.operator {
-            Operator::Equal => is(Ordering::is_eq),
-            Operator::NotEqual => !is(Ordering::is_eq),
-            Operator::Less => is(Ordering::is_lt),
-            Operator::LessOrEqual => is(Ordering::is_le),
-            Operator::Greater => is(Ordering::is_gt),
-            Operator::GreaterOrEqual => is(Ordering::is_ge),
-            Operator::Like => false,
+            Operator::Equal => order().is_some_and(Ordering::is_eq),
+            Operator::NotEqual => !order().is_some_and(Ordering::is_eq),
+            Operator::Less => order().is_some_and(Ordering::is_lt),
+            Operator::LessOrEqual => order().is_some_and(Ordering::is_le),
+            Operator::Greater => order().is_some_and(Ordering::is_gt),
+            Operator::GreaterOrEqual => order().is_some_and(Ordering::is_ge),
+            Operator::Like => self.wanted.is_like(is),
         }
     }
 }

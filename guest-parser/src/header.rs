@@ -18,16 +18,13 @@ pub struct Columns {
 }
 
 /// The columns of the object that begins so. `None` if its format has no header. An error says what was expected.
-pub fn columns(table: &Table, configured: &[String], head: &[u8]) -> Result<Option<Columns>, String> {
-    if !configured.is_empty() {
-        return Columns::named(table, configured.iter().map(String::as_str)).map(Some);
-    }
-    let head = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head);
+pub fn columns(table: &Table, head: &[u8]) -> Result<Option<Columns>, String> {
     // A format without a header of its own may be delivered with that of W3C.
-    let has_fields = head.starts_with(b"#Version:") || head.starts_with(b"#Fields:");
-    if table.header == Header::None && !has_fields {
+    let is_w3c = is_w3c(head);
+    if table.header == Header::None && !is_w3c {
         return Ok(None);
     }
+    let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
     let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let names = match table.header {
         Header::FirstLine => lines.next(),
@@ -35,7 +32,7 @@ pub fn columns(table: &Table, configured: &[String], head: &[u8]) -> Result<Opti
     };
     let names: Vec<String> =
         Fields::new(names.unwrap_or_default()).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-    let is_known = names.iter().any(|name| table.columns.contains(&name.as_str()));
+    let is_known = names.iter().any(|name| known_column(table, name).is_some());
     if !is_known && !head.is_empty() {
         let expected = match table.header {
             Header::FirstLine => "a first line that names the columns",
@@ -43,29 +40,53 @@ pub fn columns(table: &Table, configured: &[String], head: &[u8]) -> Result<Opti
         };
         return Err(format!("expected {expected}; if the files have none, set `columns` to their names"));
     }
-    Columns::named(table, names.iter().map(String::as_str)).map(Some)
+    Columns::named(table, &names, "the header").map(Some)
 }
 
+/// The column of a table with this name. AWS's interfaces write `CLIENT_PORT` for `client:port`, and `REQUEST_LINE` for
+/// `request`.
+pub fn known_column(table: &Table, name: &str) -> Option<usize> {
+    let position = |name: &str| {
+        let is_same = |column: &&str| column.eq_ignore_ascii_case(name);
+        table.columns.iter().position(is_same).or_else(|| {
+            let plain = snake_case(name);
+            table.columns.iter().position(|column| snake_case(column) == plain)
+        })
+    };
+    position(name).or_else(|| name.eq_ignore_ascii_case("request_line").then(|| position("request")).flatten())
+}
+
+/// Whether an object begins with the header of W3C's extended log format.
+pub fn is_w3c(head: &[u8]) -> bool {
+    let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
+    head.starts_with(b"#Version:") || head.starts_with(b"#Fields:")
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 impl Columns {
-    fn named<'a>(table: &Table, names: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+    /// Those that the settings name.
+    pub fn configured(table: &Table, names: &[String]) -> Result<Self, String> {
+        Self::named(table, names, "`columns`")
+    }
+
+    fn named(table: &Table, names: &[String], whose: &str) -> Result<Self, String> {
         let mut columns = Self { order: Vec::new(), are_in_order: false, new: Vec::new() };
         for name in names {
-            let known = table.columns.iter().position(|column| column.eq_ignore_ascii_case(name));
+            let known = known_column(table, name);
             let slot = match known {
                 Some(index) => Slot::column(index),
                 None => {
                     let index = table.columns.len() + columns.new.len();
                     if index >= Slot::FIRST_PART || columns.order.len() >= SLOTS {
-                        return Err(format!(
-                            "the header names too many columns that are not known, `{name}` among them"
-                        ));
+                        return Err(format!("{whose} names too many columns that are not known, `{name}` among them"));
                     }
                     columns.new.push((name.to_owned(), Slot::column(index)));
                     Slot::column(index)
                 }
             };
             if columns.order.contains(&slot) {
-                return Err(format!("the header names the column `{name}` twice"));
+                return Err(format!("{whose} names `{name}` twice"));
             }
             columns.order.push(slot);
         }
@@ -90,18 +111,26 @@ impl Columns {
         self.new.iter().map(|(name, slot)| (name.as_str(), *slot))
     }
 
-    /// Fields for the columns that no table knows.
-    pub fn new_fields(&self, table: &Table, style: Style) -> Vec<Named> {
-        let fields = self.new.iter().map(|(name, slot)| {
+    /// Adds fields for the columns that no table knows. Each may hold a URL.
+    pub fn add_new(&self, table: &Table, style: Style, fields: &mut Vec<Named>) {
+        for (name, slot) in &self.new {
             let flat = snake_case(name);
+            let prefix = if style == Style::Flat { String::new() } else { format!("{}.", table.ecs_prefix) };
+            let is_taken = |name: &str| fields.iter().any(|field| field.name() == format!("{prefix}{name}"));
+            let name_of_field = free_name(&flat, is_taken);
             let meaning = format!("the column `{name}`, new to this version of the mapping");
-            match style {
-                Style::Flat => Named::top(flat, Source::Text(*slot), meaning),
-                _ => Named::nested(&format!("{}.{flat}", table.ecs_prefix), Source::Text(*slot), meaning),
-            }
-        });
-        fields.collect()
+            fields.push(match style {
+                Style::Flat => Named::top(name_of_field, Source::Url(*slot), meaning),
+                _ => Named::nested(&format!("{prefix}{name_of_field}"), Source::Url(*slot), meaning),
+            });
+        }
     }
+}
+
+/// A name for what no table knows: its own, or with a number behind it where that one is taken.
+pub fn free_name(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let numbered = (2..).map(|number| format!("{name}_{number}"));
+    std::iter::once(name.to_owned()).chain(numbered).find(|name| !is_taken(name)).unwrap_or_default()
 }
 
 /// `cs(User-Agent)` as `cs_user_agent`.
@@ -116,7 +145,7 @@ pub fn snake_case(name: &str) -> String {
     }
     match snake.trim_matches('_') {
         // Without a letter or digit of ASCII it is a name all the same.
-        "" if !name.is_empty() => name.to_owned(),
+        "" if !name.is_empty() => name.replace('.', "_"),
         "" => "_".to_owned(),
         snake => snake.to_owned(),
     }

@@ -14,15 +14,16 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::header::snake_case;
+use crate::header::{free_name, known_column, snake_case};
 use crate::program::Program;
-use crate::sound;
+use crate::sound::{self, Name};
 use crate::source::Source;
 use crate::table::Table;
 use crate::values::{Slot, Values};
 
 /// How records of a table are read from JSON.
 pub struct Members {
+    table: &'static Table,
     columns: HashMap<&'static str, Column>,
     /// The objects that are taken apart.
     apart: Vec<&'static str>,
@@ -59,7 +60,7 @@ impl Members {
             (*name, Column { slot, is_json: is_kept || has(|source| matches!(source, Source::JsonText(_))), is_kept })
         });
         let apart = table.columns.iter().filter_map(|name| Some(name.split_once('.')?.0));
-        Self { columns: columns.collect(), apart: apart.collect(), dash_is_null: is_of_lines }
+        Self { table, columns: columns.collect(), apart: apart.collect(), dash_is_null: is_of_lines }
     }
 
     /// Reads a record.
@@ -85,27 +86,26 @@ impl Members {
 
     fn member(&self, name: &str, value: &RawValue, values: &mut Values, decoded: &mut Decoded) -> Result<(), Reject> {
         let json = value.get();
-        if json == "null" {
+        if json == "null" || (self.dash_is_null && json == "\"-\"") {
             return Ok(());
         }
-        let column = self.columns.get(name);
+        // Members that are columns of lines may be spelt otherwise.
+        let other = || self.dash_is_null.then(|| known_column(self.table, name)).flatten();
+        let column = self.columns.get(name).or_else(|| self.columns.get(self.table.columns[other()?]));
         if column.is_none_or(|column| column.is_kept) {
             sound::check(value).map_err(|error| Reject::from(format!("{name}: {error}")))?;
         }
+        // A line break outside of a text is white space.
+        let on_a_line = || json.replace(['\n', '\r'], " ");
         let Some(column) = column else {
-            // A line break outside of a text is white space.
-            decoded.unknown.push((snake_case_of_camel(name), json.replace(['\n', '\r'], " ")));
+            decoded.unknown.push((snake_case_of_camel(name), on_a_line()));
             return Ok(());
         };
         let text: Cow<'_, str> = match json.starts_with('"') && !column.is_json {
             true => serde_json::from_str(json).map_err(|_| Reject::from(format!("{name}: it is no text")))?,
             false if json == "[]" && column.is_json => return Ok(()),
-            // A line break outside of a text is white space.
-            false => json.replace(['\n', '\r'], " ").into(),
+            false => on_a_line().into(),
         };
-        if self.dash_is_null && text == "-" {
-            return Ok(());
-        }
         let start = decoded.bytes.len();
         decoded.bytes.extend_from_slice(text.as_bytes());
         values.set(column.slot, Span::between(start, decoded.bytes.len()));
@@ -114,47 +114,59 @@ impl Members {
 }
 
 impl Decoded {
-    /// Puts the members that no table knows where the style has them: as one object, in the slot for what is extra.
-    pub fn gather_unknown(&mut self, values: &mut Values) {
+    /// Puts the members that no table knows where the style has them, in the slot for what is extra: as one object, or as a list
+    /// of texts, each of which is an object with one member.
+    pub fn gather_unknown(&mut self, program: &Program, is_list: bool, values: &mut Values) {
         if self.unknown.is_empty() {
             return;
         }
         let start = self.bytes.len();
-        let mut written = Vec::new();
-        for (name, value) in &self.unknown {
-            let name = free_name(name, |name| written.iter().any(|other| other == name));
-            self.bytes.push(if self.bytes.len() == start { b'{' } else { b',' });
-            json::string(&mut self.bytes, name.as_bytes());
-            self.bytes.push(b':');
-            self.bytes.extend_from_slice(value.as_bytes());
-            written.push(name);
+        self.bytes.push(if is_list { b'[' } else { b'{' });
+        let members = members(&self.unknown, program, |_| false)
+            .map(|member| if is_list { text(&[b"{", &member[..], b"}"].concat()) } else { member });
+        for (index, member) in members.enumerate() {
+            if index > 0 {
+                self.bytes.push(b',');
+            }
+            self.bytes.extend_from_slice(&member);
         }
-        self.bytes.push(b'}');
+        self.bytes.push(if is_list { b']' } else { b'}' });
         values.set(Slot::EXTRA, Span::between(start, self.bytes.len()));
     }
 
     /// Writes the members that no table knows behind an event's last, each under its own name.
     pub fn append_unknown(&self, program: &Program, event: &mut Vec<u8>) {
         event.pop();
-        let mut written: Vec<String> = Vec::new();
-        for (name, value) in &self.unknown {
-            let name = free_name(name, |name| program.has(name) || written.iter().any(|other| other == name));
+        for member in members(&self.unknown, program, |name| program.has(name)) {
             if event.last() != Some(&b'{') {
                 event.push(b',');
             }
-            json::string(event, name.as_bytes());
-            event.push(b':');
-            event.extend_from_slice(value.as_bytes());
-            written.push(name);
+            event.extend_from_slice(&member);
         }
         event.push(b'}');
     }
 }
 
-/// A name for what no table knows: its own, or with a number behind it where that one is taken.
-fn free_name(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
-    let numbered = (2..).map(|number| format!("{name}_{number}"));
-    std::iter::once(name.to_owned()).chain(numbered).find(|name| !is_taken(name)).unwrap_or_default()
+/// Members as JSON, under names of their own.
+fn members(
+    unknown: &[(String, String)],
+    program: &Program,
+    is_taken: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = Vec<u8>> {
+    let mut written: Vec<String> = Vec::new();
+    unknown.iter().map(move |(name, value)| {
+        let name = free_name(name, |name| is_taken(name) || written.iter().any(|other| other == name));
+        let member = [&text(name.as_bytes())[..], b":", &program.redacted(value.as_bytes())].concat();
+        written.push(name);
+        member
+    })
+}
+
+/// A text as JSON.
+fn text(text: &[u8]) -> Vec<u8> {
+    let mut json = Vec::new();
+    json::string(&mut json, text);
+    json
 }
 
 /// `httpRequest.newMember` as `http_request_new_member`.
@@ -208,10 +220,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for List<'a> {
         input.deserialize_map(Members)
     }
 }
-
-/// A name that is borrowed where it has no escapes.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {

@@ -54,6 +54,7 @@ use header::Columns;
 use json_record::{Decoded, Members};
 use program::Program;
 use recognise::{Kind, Shape};
+use redact::Scope;
 use settings::{Settings, Style};
 use styles::Named;
 use table::Table;
@@ -82,7 +83,7 @@ struct Reader {
 enum Input {
     /// Lines, with the columns of the format.
     Lines(Syntax),
-    /// Lines, whose file names their columns.
+    /// Lines, whose file or whose settings name their columns.
     Named(Syntax, Columns),
     /// JSON objects.
     Json(Members),
@@ -103,50 +104,75 @@ impl Aws {
         let found = object.map(|object| recognise::shape(kind, object)).unwrap_or_default();
         let table = found.table.unwrap_or(kind.table());
         let place = object.map(|object| (object.bucket.as_deref().unwrap_or_default(), object.key.as_str()));
-        let mut fields = styles::named(table, &self.settings, place);
-        let syntax = Syntax { separator: self.separator(table, object), ..table.syntax };
-        let input = match (found.shape, object) {
-            (Shape::Nothing, _) => Input::Nothing,
-            (Shape::Json, _) => Input::Json(Members::new(table, table.is_of_lines())),
-            (Shape::Lines, None) => Input::Lines(syntax),
-            (Shape::Lines, Some(object)) => match header::columns(table, &self.settings.columns, &object.head)? {
-                None => Input::Lines(syntax),
-                Some(columns) => Input::Named(syntax, columns),
+        let input = match found.shape {
+            Shape::Nothing => Input::Nothing,
+            Shape::Json => Input::Json(Members::new(table, table.is_of_lines())),
+            Shape::Lines => match self.columns(table, object)? {
+                None => Input::Lines(table.syntax),
+                Some(columns) => {
+                    let separator = self.separator(table, &columns, object);
+                    Input::Named(Syntax { separator, ..table.syntax }, columns)
+                }
             },
         };
-        if let Input::Named(_, columns) = &input {
-            fields.extend(columns.new_fields(table, self.settings.style));
+        let mut fields = styles::named(table, &self.settings, place);
+        let (syntax, raw) = match &input {
+            Input::Lines(syntax) | Input::Named(syntax, _) => (*syntax, Scope::Line(syntax.separator)),
+            Input::Json(_) | Input::Nothing => (table.syntax, Scope::Json),
+        };
+        match &input {
+            Input::Named(_, columns) => columns.add_new(table, self.settings.style, &mut fields),
+            Input::Json(_) => fields.iter_mut().for_each(Named::take_members),
+            _ => {}
         }
-        let fields = self.settings.apply(fields)?;
-        // An instance serves one object: what no setting asks for is not made for it.
+        // Conditions speak of fields as they are before they are renamed or dropped. An instance serves one object: what no
+        // setting asks for is not made for it.
         let (seen, all) = match self.settings.has_conditions() {
-            true => (conditions_see(table, &fields), self.all_names()),
+            true => (conditions_see(table, &fields), self.all_names()?),
             false => (vec![], vec![]),
         };
+        let fields = self.settings.apply(fields)?;
         let filter = Filter::compile(&self.settings, &seen, &all)?;
-        let program = Program::compile(table, syntax, &self.settings, fields);
+        let has_places = matches!(input, Input::Lines(_));
+        let program = Program::compile(table, syntax, raw, has_places, &self.settings, fields);
         let style = self.settings.style;
         Ok(Reader { table, program, filter, input, style, values: RefCell::default(), decoded: RefCell::default() })
     }
 
+    /// The columns of files that name them, or for which the settings do.
+    fn columns(&self, table: &'static Table, object: Option<&Object>) -> Result<Option<Columns>, String> {
+        match object {
+            _ if !self.settings.columns.is_empty() && table.is_of_lines() => {
+                Columns::configured(table, &self.settings.columns).map(Some)
+            }
+            Some(object) => header::columns(table, &object.head),
+            None => Ok(None),
+        }
+    }
+
     /// What parts the columns. Who has logs delivered with columns of their own choice also chooses what parts them.
-    fn separator(&self, table: &Table, object: Option<&Object>) -> u8 {
-        let is_named = |object: &&Object| !self.settings.columns.is_empty() || object.head.starts_with(b"#");
-        match (self.settings.separator, object.filter(is_named)) {
-            (Some(separator), _) => separator,
-            (None, Some(object)) => recognise::separator(&object.head).unwrap_or(table.syntax.separator),
-            (None, None) => table.syntax.separator,
+    fn separator(&self, table: &Table, columns: &Columns, object: Option<&Object>) -> u8 {
+        let is_chosen = |object: &&Object| !self.settings.columns.is_empty() || header::is_w3c(&object.head);
+        match (object.filter(is_chosen), self.settings.separator) {
+            (Some(_), Some(separator)) => separator,
+            (Some(object), None) => recognise::separator(&object.head, table.syntax, columns.order.len()),
+            (None, _) => table.syntax.separator,
         }
     }
 
     /// The names of the fields of all formats, as conditions, `rename` and `drop` may have them.
-    fn all_names(&self) -> Vec<String> {
-        let tables = self.kinds().into_iter().map(Kind::table);
-        let all = tables.flat_map(|table| conditions_see(table, &styles::named(table, &self.settings, None)));
-        let mut names: Vec<String> = all.map(|field| field.name()).collect();
+    fn all_names(&self) -> Result<Vec<String>, String> {
+        let mut names = Vec::new();
+        for table in self.kinds().into_iter().map(Kind::table) {
+            let mut fields = styles::named(table, &self.settings, None);
+            if let Some(columns) = self.columns(table, None)? {
+                columns.add_new(table, self.settings.style, &mut fields);
+            }
+            names.extend(conditions_see(table, &fields).iter().map(Named::name));
+        }
         names.sort();
         names.dedup();
-        names
+        Ok(names)
     }
 }
 
@@ -163,8 +189,8 @@ impl Mapping for Aws {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn configure(settings: Settings) -> Result<Self, String> {
-        if settings.redact_query.iter().any(String::is_empty) {
-            return Err("redact_query: expected the names of query parameters, found an empty one".into());
+        if let Some(mistake) = redact::mistake(&settings.redact_query) {
+            return Err(mistake);
         }
         let aws = Self { settings, reader: None };
         if let Some(mistake) = client::mistake(&aws.settings) {
@@ -173,7 +199,7 @@ impl Mapping for Aws {
         if !aws.settings.names_fields() {
             return Ok(aws);
         }
-        if let Some(mistake) = aws.settings.unknown_names(&aws.all_names()) {
+        if let Some(mistake) = aws.settings.unknown_names(&aws.all_names()?) {
             return Err(mistake);
         }
         for kind in aws.kinds() {
@@ -313,7 +339,7 @@ impl Reader {
             return Ok(Fate::Dropped);
         }
         if self.style != Style::Flat {
-            decoded.gather_unknown(values);
+            decoded.gather_unknown(&self.program, self.table.is_of_lines(), values);
         }
         let fate = events.push_written(|out| {
             self.program.write(&decoded.bytes, true, values, out)?;

@@ -4,12 +4,14 @@
 //! nested object, and prepares every name as JSON. For each record, [`Program::write`] only walks the steps: a setting that
 //! is not used costs nothing.
 
+use std::borrow::Cow;
+
 use elbow_guest::scan::{Span, Syntax};
 use elbow_guest::{Buffer, Field, Reject, json};
 
 use crate::client::Facts;
-use crate::redact::Redact;
-use crate::search::{are_digits, find, is_all_plain, is_plain};
+use crate::redact::{Redact, Scope};
+use crate::search::{are_digits, find, is_plain, is_short_and_plain};
 use crate::settings::Settings;
 use crate::source::{Mistake, Source, Test, Writing};
 use crate::styles::Named;
@@ -24,6 +26,8 @@ pub struct Program {
     steps: Vec<Step>,
     promises: Vec<Field>,
     columns: &'static [&'static str],
+    /// Whether the columns of a record are in this order.
+    has_places: bool,
     writing: Writing,
 }
 
@@ -80,7 +84,14 @@ const PADDING: usize = 64;
 
 impl Program {
     /// The program that writes these fields of a format.
-    pub fn compile(table: &Table, syntax: Syntax, settings: &Settings, fields: Vec<Named>) -> Self {
+    pub fn compile(
+        table: &Table,
+        syntax: Syntax,
+        raw: Scope,
+        has_places: bool,
+        settings: &Settings,
+        fields: Vec<Named>,
+    ) -> Self {
         let promises = fields.iter().map(Named::promise).collect();
         let mut tree = Vec::new();
         for field in fields {
@@ -91,9 +102,11 @@ impl Program {
             steps: Vec::new(),
             promises,
             columns: table.columns,
+            has_places,
             writing: Writing {
                 encoding: table.encoding,
                 syntax,
+                raw,
                 redact: Redact::new(&settings.redact_query),
                 facts: Facts::new(settings),
             },
@@ -108,7 +121,7 @@ impl Program {
         self.promises.clone()
     }
 
-    /// The names of the fields.
+    /// Whether an event may have a field of this name.
     pub fn has(&self, name: &str) -> bool {
         self.promises.iter().any(|promise| promise.name == name)
     }
@@ -126,7 +139,7 @@ impl Program {
                 Step::Text(name, slot, encoding) => {
                     let value = values.get(*slot);
                     if !value.is_none() {
-                        if !is_special || is_plain(batch, value, encoding.escape()) {
+                        if !is_special || is_short_and_plain(batch, value, encoding.escape()) {
                             out.put_both(&self.names, *name, batch, value, Some(b'"'));
                         } else {
                             self.write_text(out, *name, batch, value, *encoding);
@@ -154,8 +167,8 @@ impl Program {
                     if !value.is_none() {
                         let redact = &self.writing.redact;
                         let encoding = self.writing.encoding;
-                        let is_plain = !is_special || is_plain(batch, value, encoding.escape());
-                        if is_plain && !redact.as_ref().is_some_and(|redact| redact.touches(batch, value)) {
+                        let is_written = !is_special || is_short_and_plain(batch, value, encoding.escape());
+                        if is_written && !redact.as_ref().is_some_and(|redact| redact.touches(batch, value)) {
                             out.put_both(&self.names, *name, batch, value, Some(b'"'));
                         } else {
                             self.write_other(batch, values, out, without_quote(*name), source)?;
@@ -266,7 +279,7 @@ impl Program {
         item: Item,
         is_special: bool,
     ) {
-        let is_special = is_special && !is_plain(batch, value, self.writing.encoding.escape());
+        let is_special = is_special && !is_short_and_plain(batch, value, self.writing.encoding.escape());
         let is_one = value.len > 0 && find(batch, value.start as usize, value.end(), by).is_none();
         if is_special || !is_one {
             out.put(&self.names, name);
@@ -349,6 +362,11 @@ impl Program {
         Ok(())
     }
 
+    /// JSON without the values of the parameters that are to be redacted.
+    pub fn redacted<'a>(&self, json: &'a [u8]) -> Cow<'a, [u8]> {
+        self.writing.redacted(json, Scope::Json)
+    }
+
     /// The text, or the digits, of a value that is the same in an event as in the batch; `None` of any other.
     pub fn plain<'a>(&self, batch: &'a [u8], values: &Values, source: &Source) -> Option<&'a [u8]> {
         let encoding = self.writing.encoding;
@@ -363,7 +381,7 @@ impl Program {
             _ => return None,
         };
         let value = values.get(slot);
-        (!value.is_none() && is_all_plain(batch, value, escape)).then(|| value.of(batch))
+        (!value.is_none() && is_plain(batch, value, escape)).then(|| value.of(batch))
     }
 
     /// The value of a source as JSON; nothing where there is none.
@@ -376,7 +394,10 @@ impl Program {
     #[cold]
     fn reject(&self, Mistake { slot, expected }: Mistake, name: Span) -> Reject {
         match self.columns.get(usize::from(slot.0)) {
-            Some(column) => Reject::from(format!("column {}, {column}: expected {expected}", slot.0 + 1)),
+            Some(column) if self.has_places => {
+                Reject::from(format!("column {}, {column}: expected {expected}", slot.0 + 1))
+            }
+            Some(column) => Reject::from(format!("{column}: expected {expected}")),
             None => {
                 let name = String::from_utf8_lossy(name.of(&self.names)).into_owned();
                 Reject::from(format!("{}: expected {expected}", name.trim_matches([',', '"', ':'])))

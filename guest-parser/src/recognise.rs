@@ -3,13 +3,14 @@
 //! By its key, where the key is one that AWS writes: health-check and access lines look alike, so the content alone would
 //! not do. Any other key (a copy, a local file, standard input) leaves the first line to decide.
 
-use elbow_guest::scan::Fields;
+use elbow_guest::scan::{Fields, Syntax};
 use elbow_guest::{Framing, Header, Object, Plan};
 
 use crate::formats::{
     alb, alb_connection, alb_health_check, classic_elb, cloudfront, cloudtrail, nlb, s3_access, s3_access_json,
     test_file, vpc_flow, waf,
 };
+use crate::header;
 use crate::table::{self, Table};
 use crate::write::is_whole_timestamp as is_timestamp;
 
@@ -110,7 +111,8 @@ pub fn recognise(key: &str, head: &[u8]) -> Result<Kind, String> {
         // Nothing to map, so nothing that could be mapped wrongly.
         return Ok(Kind::ClassicElb);
     };
-    by_line(line).ok_or_else(|| {
+    let named = if line.starts_with(b"#") { by_header(head) } else { None };
+    named.or_else(|| by_line(line)).ok_or_else(|| {
         let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
         format!(
             "neither the key nor the first line is that of a log that this mapping reads; \
@@ -155,6 +157,16 @@ fn by_key(key: &str) -> Option<Kind> {
         return Some(Kind::CloudFront);
     }
     is_s3_access(file).then_some(Kind::S3Access)
+}
+
+/// W3C's header, by the names of columns: the format that knows most of them.
+fn by_header(head: &[u8]) -> Option<Kind> {
+    let names = head.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"#Fields:"))?;
+    let names: Vec<&str> = Fields::new(names).filter_map(|name| std::str::from_utf8(name.trim_ascii()).ok()).collect();
+    let known = |kind: &Kind| names.iter().filter(|name| header::known_column(kind.table(), name).is_some()).count();
+    // Of several, the last: CloudFront.
+    let kinds = [Kind::AlbConnection, Kind::AlbHealthCheck, Kind::Nlb, Kind::Alb, Kind::CloudFront];
+    kinds.into_iter().max_by_key(known).filter(|kind| known(kind) > 0)
 }
 
 /// JSON, by the names of members that only one format has. The record may be cut off.
@@ -214,10 +226,19 @@ pub fn shape(kind: Kind, object: &Object) -> Found {
     }
 }
 
-/// What parts the columns of the first record; `None` if there is none yet.
-pub fn separator(head: &[u8]) -> Option<u8> {
-    let record = head.split(|byte| *byte == b'\n').find(|line| !line.starts_with(b"#") && !line.is_empty())?;
-    Some(if record.contains(&b'\t') { b'\t' } else { b' ' })
+/// What parts the columns of an object of so many, as its first record tells: a tab, if that gives as many or more; else
+/// spaces, if they do; else what gives more, as AWS writes short records too.
+pub fn separator(head: &[u8], syntax: Syntax, columns: usize) -> u8 {
+    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let record = lines.find(|line| !line.starts_with(b"#") && !line.is_empty()).unwrap_or_default();
+    let count = |separator: u8| Fields::with(record, Syntax { separator, ..syntax }).count();
+    let (tabs, spaces) = (count(b'\t'), count(b' '));
+    match () {
+        () if tabs >= columns => b'\t',
+        () if spaces >= columns || spaces > tabs => b' ',
+        () if tabs > spaces => b'\t',
+        () => syntax.separator,
+    }
 }
 
 /// A digest of CloudTrail: one signed object, without records.
@@ -380,6 +401,8 @@ mod tests {
         assert_eq!(recognise("-", alb), Ok(Kind::Alb));
         assert_eq!(recognise("-", health), Ok(Kind::AlbHealthCheck));
         assert_eq!(recognise("-", b"#Version: 1.0\n#Fields: date time\n"), Ok(Kind::CloudFront));
+        assert_eq!(recognise("-", b"#Version: 1.0\n#Fields: time client:port request\r\n"), Ok(Kind::Alb));
+        assert_eq!(recognise("-", b"#Fields: time listener TLS_HANDSHAKE_TIME\n"), Ok(Kind::Nlb));
         assert_eq!(recognise("-", b"version srcaddr dstaddr new-column\n"), Ok(Kind::VpcFlow));
         assert!(recognise("-", b"\0\xFF\n").unwrap_err().contains("set `format`"));
         assert!(recognise("-", b"PAR1\x15\x04").unwrap_err().contains("Parquet"));

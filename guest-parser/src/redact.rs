@@ -15,6 +15,12 @@ pub struct Redact {
     ends: [bool; 256],
 }
 
+/// What is wrong with these names.
+pub fn mistake(names: &[String]) -> Option<String> {
+    let wrong = names.iter().find(|name| name.is_empty() || name.contains(['=', '&', '?', '#']))?;
+    Some(format!("redact_query: expected the names of query parameters, as `token`, found `{wrong}`"))
+}
+
 /// What stands in place of a value.
 const REDACTED: &[u8] = b"REDACTED";
 
@@ -60,32 +66,50 @@ impl Redact {
         last.contains(&b'%') || is_last && (self.names.iter().any(ends_in) || text.contains(&b'%'))
     }
 
-    /// The text with the values of these parameters replaced, wherever it has a query. `is_query` says that it is one from
-    /// its first byte on.
+    /// The text with the values of these parameters replaced, wherever it has a query.
     ///
     /// A name is compared without regard to case, and decoded, or `%74oken` would give away what `token` hides.
-    pub fn apply<'a>(&self, text: &'a [u8], is_query: bool) -> Cow<'a, [u8]> {
-        let mut redacted: Option<Vec<u8>> = None;
+    pub fn apply<'a>(&self, text: &'a [u8], scope: Scope) -> Cow<'a, [u8]> {
+        let mut redacted = Vec::new();
         let mut copied = 0;
-        let mut at = if is_query { Some(0) } else { next_parameter(text, 0) };
-        while let Some(start) = at {
-            let end = text[start..].iter().position(|byte| ends_parameter(*byte)).map_or(text.len(), |len| start + len);
-            if let Some(equals) = memchr::memchr(b'=', &text[start..end])
-                && self.has(&text[start..start + equals])
-            {
-                let redacted = redacted.get_or_insert_default();
-                redacted.extend_from_slice(&text[copied..start + equals + 1]);
-                redacted.extend_from_slice(REDACTED);
-                copied = end;
-            }
-            at = next_parameter(text, end);
+        let mut replace = |start: usize, end: usize| {
+            redacted.extend_from_slice(&text[copied..start]);
+            redacted.extend_from_slice(REDACTED);
+            copied = end;
+        };
+        match scope {
+            Scope::Json => json_texts(text, |start, end| {
+                let inside = &text[start..end];
+                self.values(inside, Scope::Query, |from, to| replace(start + from, start + to));
+            }),
+            _ => self.values(text, scope, replace),
         }
-        match redacted {
-            None => Cow::Borrowed(text),
-            Some(mut redacted) => {
+        match redacted.is_empty() {
+            true => Cow::Borrowed(text),
+            false => {
                 redacted.extend_from_slice(&text[copied..]);
                 Cow::Owned(redacted)
             }
+        }
+    }
+
+    /// Tells where the values of these parameters are.
+    fn values(&self, text: &[u8], scope: Scope, mut tell: impl FnMut(usize, usize)) {
+        let next = |from: usize| text[from..].iter().position(|byte| scope.begins(*byte)).map(|at| from + at + 1);
+        let mut at = if scope == Scope::Url { next(0) } else { Some(0) };
+        while let Some(start) = at {
+            let rest = &text[start..];
+            let name = rest.iter().position(|byte| *byte == b'=' || *byte == b'#' || scope.begins(*byte));
+            let name = name.filter(|end| rest[*end] == b'=').map(|end| &rest[..end]);
+            at = match name.filter(|name| self.has(name)) {
+                Some(name) => {
+                    let value = start + name.len() + 1;
+                    let end = scope.end(text, value);
+                    tell(value, end);
+                    next(end)
+                }
+                None => next(start),
+            };
         }
     }
 
@@ -102,51 +126,105 @@ impl Redact {
     }
 }
 
-/// Where the next parameter begins: behind a `?` or a `&`; and where a query stands alone in a record, behind the tab or the
-/// quote before it.
-fn next_parameter(text: &[u8], from: usize) -> Option<usize> {
-    let begins = |byte: &u8| matches!(byte, b'?' | b'&' | b'\t' | b'"');
-    text[from..].iter().position(begins).map(|position| from + position + 1)
+/// What a text is, and so what begins and ends a parameter in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// A query, without its question mark.
+    Query,
+    /// A URL, or a text that may hold one.
+    Url,
+    /// A line as it is, or columns of it, parted by this byte. A query may be a column by itself.
+    Line(u8),
+    /// JSON as it is. A query may be a text by itself.
+    Json,
 }
 
-/// What a parameter cannot go on behind, in a URL or in the line around it.
-fn ends_parameter(byte: u8) -> bool {
-    matches!(byte, b'&' | b'#' | b' ' | b'"' | b'\t' | b'?' | b'\n')
+impl Scope {
+    /// Whether a parameter may begin behind this byte.
+    fn begins(self, byte: u8) -> bool {
+        matches!(byte, b'?' | b'&') || matches!(self, Self::Line(separator) if byte == separator || byte == b'"')
+    }
+
+    /// Where the value that begins here ends.
+    fn end(self, text: &[u8], start: usize) -> usize {
+        // What is in quotes goes on to the closing one, or to the version behind a URL.
+        let quotes = |part: &[u8]| memchr::memchr_iter(b'"', part).count();
+        let is_quoted = matches!(self, Self::Line(_)) && quotes(&text[..start]) % 2 == 1;
+        let ends = |at: usize| match (self, text[at]) {
+            (_, b'&' | b'#') | (Self::Line(_), b'\n') => true,
+            (Self::Line(_), b'"') => text[at - 1] != b'\\',
+            (Self::Line(_), _) if is_quoted => text[at..].starts_with(b" HTTP/"),
+            (Self::Line(separator), byte) => byte == separator,
+            _ => false,
+        };
+        (start..text.len()).find(|at| ends(*at)).unwrap_or(text.len())
+    }
+}
+
+/// Tells where the texts of a JSON value are, without their quotes; not the names.
+fn json_texts(json: &[u8], mut tell: impl FnMut(usize, usize)) {
+    let mut at = 0;
+    while let Some(quote) = memchr::memchr(b'"', &json[at..]) {
+        let start = at + quote + 1;
+        let mut end = start;
+        while end < json.len() && json[end] != b'"' {
+            end += if json[end] == b'\\' { 2 } else { 1 };
+        }
+        let end = end.min(json.len());
+        at = (end + 1).min(json.len());
+        let is_name = json[at..].trim_ascii_start().starts_with(b":");
+        if !is_name {
+            tell(start, end);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn redact(text: &str, is_query: bool) -> String {
+    fn redact(text: &str, scope: Scope) -> String {
         let redact = Redact::new(&["token".into(), "sig".into()]).unwrap();
-        let redacted = String::from_utf8(redact.apply(text.as_bytes(), is_query).into_owned()).unwrap();
+        let redacted = String::from_utf8(redact.apply(text.as_bytes(), scope).into_owned()).unwrap();
         assert!(redacted == text || redact.touches(text.as_bytes(), Span::between(0, text.len())), "{text}");
         redacted
     }
 
     #[test]
     fn values_are_replaced_wherever_there_is_a_query() {
-        for (text, expected) in [
-            ("/a?token=1&b=2", "/a?token=REDACTED&b=2"),
-            ("http://h/a?b=2&Token=1#f", "http://h/a?b=2&Token=REDACTED#f"),
+        let tabs = Scope::Line(b'\t');
+        let spaces = Scope::Line(b' ');
+        for (scope, text, expected) in [
+            (Scope::Url, "/a?token=1&b=2", "/a?token=REDACTED&b=2"),
+            (Scope::Url, "http://h/a?b=2&Token=1#f", "http://h/a?b=2&Token=REDACTED#f"),
+            (Scope::Url, "/a?%74oken=1", "/a?%74oken=REDACTED"),
+            (Scope::Url, "/a?toke%6E=1", "/a?toke%6E=REDACTED"),
+            (Scope::Url, "/a?toke%25%36%65=1", "/a?toke%25%36%65=REDACTED"),
+            (Scope::Url, "/a?token=1?2 3\"4&b", "/a?token=REDACTED&b"),
+            (Scope::Url, "/a?to=http://h/?token=1&b", "/a?to=http://h/?token=REDACTED&b"),
+            (Scope::Url, "/a?token", "/a?token"),
+            (Scope::Url, "/a?mytoken=1&tokens=2", "/a?mytoken=1&tokens=2"),
+            (Scope::Url, "/token=1/b", "/token=1/b"),
+            (Scope::Url, "/a?token=", "/a?token=REDACTED"),
+            (Scope::Query, "token=1&a=2", "token=REDACTED&a=2"),
             (
-                "\"GET /a?x=1&sig=abc== HTTP/1.1\" \"/b?token=2\"",
-                "\"GET /a?x=1&sig=REDACTED HTTP/1.1\" \"/b?token=REDACTED\"",
+                spaces,
+                "\"GET /a?x=1&sig=abc== HTTP/1.1\" \"/b?token=2\" \"a=1\"",
+                "\"GET /a?x=1&sig=REDACTED HTTP/1.1\" \"/b?token=REDACTED\" \"a=1\"",
             ),
-            ("/a?%74oken=1", "/a?%74oken=REDACTED"),
-            ("/a?toke%6E=1", "/a?toke%6E=REDACTED"),
-            ("/a?toke%25%36%65=1", "/a?toke%25%36%65=REDACTED"),
-            ("/a\t%2574oken=1&b=2\t-", "/a\t%2574oken=REDACTED&b=2\t-"),
-            (r#"{"args":"token=1&b=2"}"#, r#"{"args":"token=REDACTED&b=2"}"#),
-            ("/a?token", "/a?token"),
-            ("/a?mytoken=1&tokens=2", "/a?mytoken=1&tokens=2"),
-            ("/token=1/b", "/token=1/b"),
-            ("/a?token=", "/a?token=REDACTED"),
+            (spaces, "\"GET /a?token=1 2\\\"3 HTTP/1.1\" -", "\"GET /a?token=REDACTED HTTP/1.1\" -"),
+            (tabs, "/a\t%2574oken=1&b=2\t-", "/a\t%2574oken=REDACTED&b=2\t-"),
+            (Scope::Line(b'|'), "token=1|/a?token=2|200", "token=REDACTED|/a?token=REDACTED|200"),
+            (Scope::Json, r#"{"args":"token=1&b=2","n":1}"#, r#"{"args":"token=REDACTED&b=2","n":1}"#),
+            (
+                Scope::Json,
+                r#"{"a": "/b?token=1\"2", "?token=1" : "x"}"#,
+                r#"{"a": "/b?token=REDACTED", "?token=1" : "x"}"#,
+            ),
+            (Scope::Json, r#"["token=\\","b"]"#, r#"["token=REDACTED","b"]"#),
         ] {
-            assert_eq!(redact(text, false), expected);
+            assert_eq!(redact(text, scope), expected);
         }
-        assert_eq!(redact("token=1&a=2", true), "token=REDACTED&a=2");
     }
 
     #[test]
@@ -168,7 +246,9 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn what_is_redacted_is_touched(text in "([?&tTokeEn=%2567 \\x22/]|token|%25|%36|%65|%6e){0,24}") {
-            redact(&text, true);
+            for scope in [Scope::Query, Scope::Url, Scope::Line(b' '), Scope::Json] {
+                redact(&text, scope);
+            }
         }
     }
 

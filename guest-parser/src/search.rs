@@ -20,7 +20,7 @@ pub fn is(batch: &[u8], value: Span, text: &str) -> bool {
     value.len as usize == text.len() && begins(batch, value.start as usize, text)
 }
 
-/// Whether these are all decimal digits.
+/// Whether these bytes of the batch, one at least, are all decimal digits.
 #[inline(always)]
 pub fn are_digits(batch: &[u8], start: usize, end: usize) -> bool {
     match batch[start..].first_chunk::<16>() {
@@ -70,14 +70,14 @@ fn is_special(byte: u8, escape: u8) -> bool {
 }
 
 /// Whether a part has no such byte.
-pub fn is_all_plain(batch: &[u8], span: Span, escape: u8) -> bool {
+pub fn is_plain(batch: &[u8], span: Span, escape: u8) -> bool {
     let (start, end) = (span.start as usize, span.end());
     (start..end).step_by(PART).all(|at| specials(batch, at, end, escape) == 0)
 }
 
-/// The same of a part that is short. A longer one, or one at the very end of the batch, may be plain all the same.
+/// Whether a part is short, not at the very end of the batch, and has no such byte.
 #[inline(always)]
-pub fn is_plain(batch: &[u8], span: Span, escape: u8) -> bool {
+pub fn is_short_and_plain(batch: &[u8], span: Span, escape: u8) -> bool {
     let reaches = batch.len() >= PART && span.start as usize <= batch.len() - PART;
     reaches && span.len as usize <= PART && specials(batch, span.start as usize, span.end(), escape) == 0
 }
@@ -153,11 +153,11 @@ mod tests {
                 let mask = part.iter().rev().fold(0, |mask, byte| mask << 1 | u32::from(is_special(*byte, escape)));
                 prop_assert_eq!(specials(&batch, start, end, escape), mask);
                 let whole = Span::between(start, end);
-                prop_assert_eq!(is_all_plain(&batch, whole, escape), !batch[start..end].iter().any(|byte| is_special(*byte, escape)));
+                prop_assert_eq!(is_plain(&batch, whole, escape), !batch[start..end].iter().any(|byte| is_special(*byte, escape)));
                 let is_short = end - start <= PART && batch.len() - start >= PART;
-                prop_assert_eq!(is_plain(&batch, whole, escape), is_short && mask == 0);
+                prop_assert_eq!(is_short_and_plain(&batch, whole, escape), is_short && mask == 0);
             }
-            prop_assert!(!is_plain(&batch, Span::NONE, b'%'));
+            prop_assert!(!is_short_and_plain(&batch, Span::NONE, b'%'));
         }
     }
 }

@@ -22,9 +22,9 @@ pub struct Settings {
     pub format: Option<Kind>,
     /// The names of the columns, in their order, of files that should name them, but have no header.
     pub columns: Vec<String>,
-    /// What parts the columns of files that name them, or whose `columns` are set: a character. Left out, a tab if the first
-    /// record has one, else spaces.
-    #[serde(deserialize_with = "one_character")]
+    /// What parts the columns of files that name them in a line `#Fields:`, or whose `columns` are set: a tab, a space, `,`, `;`
+    /// or `|`. Left out, a tab or a space: that which gives the first record as many columns as there are names.
+    #[serde(deserialize_with = "separator")]
     pub separator: Option<u8>,
     /// The names of the output.
     pub style: Style,
@@ -125,7 +125,11 @@ impl Settings {
 
     /// Whether there is anything that may be wrong with the fields of a format.
     pub fn names_fields(&self) -> bool {
-        self.has_conditions() || !self.add.is_empty() || !self.rename.is_empty() || !self.drop.is_empty()
+        self.has_conditions()
+            || !self.columns.is_empty()
+            || !self.add.is_empty()
+            || !self.rename.is_empty()
+            || !self.drop.is_empty()
     }
 
     /// Whether a dot in a name nests.
@@ -172,13 +176,11 @@ fn auto_or_kind<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Kin
     })
 }
 
-fn one_character<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<u8>, D::Error> {
+fn separator<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<u8>, D::Error> {
     let text = String::deserialize(input)?;
     match text.as_bytes() {
-        [byte] if byte.is_ascii_punctuation() && *byte != b'"' || matches!(byte, b' ' | b'\t') => Ok(Some(*byte)),
-        _ => Err(serde::de::Error::custom(format!(
-            "expected one character that parts columns, as a tab, a space, `,` or `|`, found `{text}`"
-        ))),
+        [byte @ (b' ' | b'\t' | b',' | b';' | b'|')] => Ok(Some(*byte)),
+        _ => Err(serde::de::Error::custom(format!("expected a tab, a space, `,`, `;` or `|`, found `{text}`"))),
     }
 }
 
@@ -269,7 +271,9 @@ mod tests {
         expect_mistake(flat(json!({ "sample": 0 })), "sample: expected a number from 1 up");
         expect_mistake(json!({ "style": "esc" }), "unknown variant `esc`");
         expect_mistake(json!({ "redact_query": ["a", ""] }), "redact_query: expected the names of query parameters");
-        expect_mistake(json!({ "separator": "::" }), "expected one character that parts columns");
+        expect_mistake(json!({ "redact_query": ["token="] }), "as `token`, found `token=`");
+        expect_mistake(json!({ "columns": ["timestamp", "elb", "ELB"] }), "`columns` names `ELB` twice");
+        expect_mistake(json!({ "separator": "::" }), "expected a tab, a space, `,`, `;` or `|`, found `::`");
     }
 
     #[test]
@@ -282,6 +286,11 @@ mod tests {
             (json!({ "only": ["backend_ip != 198.51.100.20"] }), vec!["/b"]),
             (json!({ "except": ["elb = shop"] }), vec![]),
             (json!({ "only": ["@timestamp > 2026-10-05T08:15:31"] }), vec!["/b"]),
+            (json!({ "only": ["request_processing_time ~ *.000051"] }), vec!["/a"]),
+            (
+                json!({ "rename": { "source.port": "p" }, "drop": ["aws"], "only": ["source.port = 51000", "aws.elb.name = shop"] }),
+                vec!["/a", "/b"],
+            ),
         ] {
             let outcome = mapped(settings.clone());
             assert_eq!(outcome.dropped as usize, 2 - kept.len(), "{settings}");
@@ -312,11 +321,48 @@ mod tests {
             (json!({}), "1791188130 192.0.2.1 demo%20one\n"),
             (json!({}), "1791188130\t192.0.2.1\tdemo%20one\n"),
             (json!({ "separator": "|" }), "1791188130|192.0.2.1|demo%20one\n"),
+            // A stray line decides nothing.
+            (json!({}), "\r\n1791188130\t192.0.2.1\tdemo%20one\n"),
         ] {
             let mut settings = json!({ "style": "flat", "columns": columns });
             settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             let event: Value = serde_json::from_str(&of("cloudfront", settings, "", line)).unwrap();
             assert_eq!((&event["c_ip"], &event["cs_user_agent"]), (&json!("192.0.2.1"), &json!("demo one")), "{event}");
+        }
+    }
+
+    #[test]
+    fn columns_of_ones_own_can_be_named() {
+        let settings = json!({
+            "style": "flat", "columns": ["timestamp", "elb", "my-col"], "rename": { "my_col": "mine" }, "only": ["my_col = 7"],
+        });
+        let events =
+            of("classic-elb", settings.clone(), "", "2026-10-05T08:15:30Z shop 7\n2026-10-05T08:15:30Z shop 8\n");
+        assert_eq!(events, "{\"@timestamp\":\"2026-10-05T08:15:30Z\",\"elb\":\"shop\",\"mine\":\"7\"}\n");
+        let promised = configured(settings).unwrap().formats().remove(0).fields;
+        assert!(promised.iter().any(|field| field.name == "mine"));
+    }
+
+    #[test]
+    fn a_separator_is_for_files_that_name_their_columns() {
+        let settings = json!({ "style": "flat", "separator": "|" });
+        assert_eq!(mapped(settings).event_records.len(), 2);
+    }
+
+    #[test]
+    fn a_query_is_redacted_in_the_raw_line_whatever_parts_the_columns() {
+        let settings = json!({
+            "style": "flat", "separator": "|", "columns": ["date", "time", "cs-uri-query", "x-new", "sc-status"],
+            "redact_query": ["token"], "keep_message": true,
+        });
+        let event =
+            of("cloudfront", settings, "", "2026-10-05|08:15:30|token=secret|/b?token=secret&c|200|a?token=secret\n");
+        assert!(!event.contains("secret"), "{event}");
+        assert_eq!(event.matches("REDACTED").count(), 6, "{event}");
+        let waf = "{\"timestamp\":1791188130120,\"httpRequest\":{\"headers\":[{\"name\":\"Referer\",\"value\":\"/?token=secret\"}]},\"new\":\"token=secret\"}\n";
+        for style in ["flat", "ecs"] {
+            let event = of("waf", json!({ "style": style, "redact_query": ["token"], "keep_message": true }), "", waf);
+            assert!(!event.contains("secret"), "{event}");
         }
     }
 

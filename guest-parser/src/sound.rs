@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::value::RawValue;
 
 /// How deep a value may be nested: most readers stop at 128, and an event nests it further.
-const MAX_DEPTH: usize = 100;
+const DEEPEST: usize = 100;
 
 /// Whether a value is such JSON. An error says what in it is not.
 pub fn check(value: &RawValue) -> Result<(), String> {
@@ -18,7 +18,7 @@ pub fn check(value: &RawValue) -> Result<(), String> {
     if json.len() < 300 && !json.contains(['{', '[', '\\', 'e', 'E']) {
         return Ok(());
     }
-    let result = Sound(MAX_DEPTH).deserialize(&mut serde_json::Deserializer::from_str(json));
+    let result = Sound(DEEPEST).deserialize(&mut serde_json::Deserializer::from_str(json));
     result.map_err(|error| {
         let text = error.to_string();
         let what = text.rfind(" at line ").map_or(text.as_str(), |position| &text[..position]);
@@ -97,7 +97,7 @@ impl<'de> Visitor<'de> for Sound {
 
 /// A name that is borrowed where it has no escapes.
 #[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+pub struct Name<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {

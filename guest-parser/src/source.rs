@@ -6,7 +6,7 @@ use elbow_guest::scan::Syntax;
 use elbow_guest::{Buffer, JsonType, json};
 
 use crate::client::{Fact, Facts};
-use crate::redact::Redact;
+use crate::redact::{Redact, Scope};
 use crate::table::Encoding;
 use crate::values::{Slot, Values};
 use crate::write;
@@ -198,18 +198,9 @@ impl Source {
                 false => return Err(expected("a status, as `200`, or `-`")),
             },
             Self::TextIn(_, encoding) => texted(out, *encoding),
-            Self::Url(_) | Self::Query(_) => {
-                let decoded = write::decode(text, how.encoding);
-                let is_query = matches!(self, Self::Query(_));
-                match &how.redact {
-                    Some(redact) => quoted(out, &redact.apply(&decoded, is_query)),
-                    None => quoted(out, &decoded),
-                }
-            }
-            Self::Raw(_) => match &how.redact {
-                Some(redact) => quoted(out, &redact.apply(text, false)),
-                None => quoted(out, text),
-            },
+            Self::Url(_) => quoted(out, &how.redacted(&write::decode(text, how.encoding), Scope::Url)),
+            Self::Query(_) => quoted(out, &how.redacted(&write::decode(text, how.encoding), Scope::Query)),
+            Self::Raw(_) => quoted(out, &how.redacted(text, how.raw)),
             Self::Number(_) | Self::Seconds(_) => {
                 if matches!(self, Self::Seconds(_)) && text == b"-1" {
                     return Ok(());
@@ -300,17 +291,17 @@ impl Source {
                 if !text.first().is_some_and(|byte| first.contains(byte)) {
                     return Err(expected(what));
                 }
-                out.bytes().extend_from_slice(text);
+                out.bytes().extend_from_slice(&how.redacted(text, Scope::Json));
             }
-            Self::Members(_) => out.bytes().extend_from_slice(text),
-            Self::JsonText(_) => quoted(out, text),
+            Self::Members(_) => out.bytes().extend_from_slice(&how.redacted(text, Scope::Json)),
+            Self::JsonText(_) => quoted(out, &how.redacted(text, Scope::Json)),
             Self::Present(slot, one, other) => {
                 quoted(out, if values.get(*slot).is_none() { other } else { one }.as_bytes());
             }
             Self::CloudFrontTime(_) => {}
             Self::Columns(_) => {
                 out.push(b'[');
-                write::columns(out, text, how.syntax);
+                write::columns(out, &how.redacted(text, how.raw), how.syntax);
             }
             Self::TlsVersion(_) => match text {
                 [b'T' | b't', b'L' | b'l', b'S' | b's', b'v' | b'V', version @ ..] if !version.is_empty() => {
@@ -371,10 +362,22 @@ pub struct Writing {
     pub encoding: Encoding,
     /// How columns are written.
     pub syntax: Syntax,
+    /// What a record is as it is written.
+    pub raw: Scope,
     /// What `redact_query` says.
     pub redact: Option<Redact>,
     /// What lookup tables say.
     pub facts: Facts,
+}
+
+impl Writing {
+    /// A text without the values of the parameters that are to be redacted.
+    pub fn redacted<'a>(&self, text: &'a [u8], scope: Scope) -> Cow<'a, [u8]> {
+        match &self.redact {
+            Some(redact) => redact.apply(text, scope),
+            None => Cow::Borrowed(text),
+        }
+    }
 }
 
 /// A value that is not what its column must hold.

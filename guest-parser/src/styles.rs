@@ -1,6 +1,6 @@
 //! The names that each style gives to a format's fields.
 
-use elbow_guest::{Field, json};
+use elbow_guest::{Field, JsonType, json};
 
 use crate::client;
 use crate::settings::{Settings, Style};
@@ -33,6 +33,13 @@ impl Named {
     /// The name, its nesting written with dots.
     pub fn name(&self) -> String {
         self.path.join(".")
+    }
+
+    /// In a record of JSON, what is not known is members rather than columns: a list of them.
+    pub fn take_members(&mut self) {
+        if let Source::Columns(slot) = self.source {
+            self.source = Source::Json(slot, JsonType::Array);
+        }
     }
 
     /// What events promise of it.

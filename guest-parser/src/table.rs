@@ -100,7 +100,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// What begins an escape. A backslash, which JSON escapes in any case, stands for none.
+    /// What begins an escape. Where there are none, a backslash, which is never plain in JSON.
     #[inline(always)]
     pub fn escape(self) -> u8 {
         match self {

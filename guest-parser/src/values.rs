@@ -140,8 +140,10 @@ impl Values {
                 // One word is the most that a client may have sent before the load balancer gave up: not a method for sure.
                 None => url = Span::between(start, end),
                 Some(space) => {
-                    method = Span::between(start, space);
-                    let rest = Span::between(space + 1, end);
+                    // A path is no method, though a client has sent nothing else before the version.
+                    let has_method = batch[start] != b'/';
+                    method = if has_method { Span::between(start, space) } else { Span::NONE };
+                    let rest = Span::between(if has_method { space + 1 } else { start }, end);
                     url = rest;
                     if let Some(space) = rfind(batch, rest, b' ') {
                         match &batch[space + 1..end] {
@@ -219,8 +221,9 @@ fn trimmed(batch: &[u8], span: Span) -> usize {
     end
 }
 
+/// A part, but for `-`, which is no value.
 #[inline(always)]
-fn without_dash(batch: &[u8], span: Span) -> Span {
+pub fn without_dash(batch: &[u8], span: Span) -> Span {
     match span.len == 1 && batch[span.start as usize] == b'-' {
         true => Span::NONE,
         false => span,

@@ -207,7 +207,7 @@ pub fn is_timestamp(batch: &[u8], span: Span) -> bool {
     let start = span.start as usize;
     let len = span.len as usize;
     let Some(bytes) = batch.get(start..).and_then(<[u8]>::first_chunk::<32>) else {
-        return is_time_of_day_and_date(span.of(batch));
+        return is_timestamp_at_the_end(span.of(batch));
     };
     let (halves, _) = bytes.as_chunks::<16>();
     let separators =
@@ -259,13 +259,13 @@ pub fn is_time_of_day(batch: &[u8], span: Span) -> bool {
     })
 }
 
-/// The same of a text that stands alone.
+/// Whether a text that stands alone is what [`is_timestamp`] accepts.
 pub fn is_whole_timestamp(text: &[u8]) -> bool {
     is_timestamp(text, Span::between(0, text.len()))
 }
 
 #[inline(never)]
-fn is_time_of_day_and_date(text: &[u8]) -> bool {
+fn is_timestamp_at_the_end(text: &[u8]) -> bool {
     if text.len() > 30 {
         return false;
     }
@@ -480,6 +480,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_text_is_written_as_it_is_decoded(
+            text in "([a-z ]{0,20}|[\"\\\\%\t\n\x7Fé]|\\\\x[0-9A-F]{2}|%[0-9a-f]{2}|%25|%20|\\\\\"){0,30}", behind in "[ -~]{0,40}",
+        ) {
+            let batch = format!("{text}{behind}");
+            for encoding in [Encoding::Plain, Encoding::Backslash, Encoding::Percent, Encoding::PercentUserAgent] {
+                let mut out = Buffer::default();
+                super::text(&mut out, batch.as_bytes(), Span::between(0, text.len()), encoding);
+                let mut expected = Vec::new();
+                json::escaped(&mut expected, &decode(text.as_bytes(), encoding));
+                prop_assert_eq!(out.into_bytes(), expected);
+            }
+        }
+
         #[test]
         fn a_plain_number_is_one(text in "-?[0-9]{0,6}(\\.[0-9]{0,12})?x?", behind in "[ -~]{0,20}") {
             let batch = format!("{text}{behind}");

@@ -34,7 +34,10 @@ impl Object {
 
     /// Whether it is what Elastic Load Balancing writes to see whether it may: no log.
     pub fn is_test_file(&self) -> bool {
-        self.bucket.is_some() && self.key.ends_with("ELBAccessLogTestFile")
+        self.bucket.is_some()
+            && ["Access", "Connection", "HealthCheck"]
+                .iter()
+                .any(|log| self.key.ends_with(&format!("ELB{log}LogTestFile")))
     }
 }
 
@@ -45,5 +48,19 @@ impl fmt::Display for Object {
             Some(bucket) => write!(f, "s3://{bucket}/{}", self.key),
             None => f.write_str(&self.key),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_test_files_of_all_logs_of_load_balancers_are_known() {
+        let is_test_file = |key: &str| Object::named(Some("logs".into()), format!("AWSLogs/1/{key}")).is_test_file();
+        for key in ["ELBAccessLogTestFile", "ELBConnectionLogTestFile", "ELBHealthCheckLogTestFile"] {
+            assert!(is_test_file(key), "{key}");
+        }
+        assert!(!is_test_file("MyLogTestFile"));
     }
 }

@@ -134,9 +134,10 @@ impl Buffer {
             let mut copied = 0;
             loop {
                 let next = if quotes == 0 { len } else { quotes.trailing_zeros() as usize };
-                // SAFETY: `copied` is at most `SHORT`, and the source has twice as many bytes from `at` on. Of the room, which is
-                // two bytes for each of the part and `SHORT` more, no more than two for each byte up to here are in use. The
-                // bytes up to `next` are written here, and so is the backslash.
+                // SAFETY: `copied` is less than `SHORT`, and the source has twice as many bytes from `at` on. The room is two bytes
+                // for each of the part, and `SHORT` more: of the bytes before `copied` two each are in use at most, and if
+                // `copied` is a quote, its backslash, which is one of the two for the quote. The bytes up to `next` are
+                // written here, and so is a backslash behind them.
                 #[allow(unsafe_code, reason = "copies into room that is not initialised")]
                 unsafe {
                     copy_short(source.as_ptr().add(at + copied), self.end());

@@ -82,7 +82,8 @@ pub fn sums(records: &[u8], outcome: &Outcome) -> Result<(), String> {
     unknown(outcome)
 }
 
-/// Checks that each record becomes what it becomes in a batch of its own: the host may cut batches otherwise next time.
+/// Checks that each record has the events, or the reason, that it has in a batch of its own: the host may cut batches otherwise
+/// next time.
 pub fn alone<M: Mapping>(mapping: &M, records: &[u8], outcome: &Outcome) -> Result<(), String> {
     let mut all = events(outcome).zip(&outcome.event_records).peekable();
     let mut rejects = outcome.rejects.iter().peekable();

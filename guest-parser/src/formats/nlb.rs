@@ -8,10 +8,10 @@ use elbow_guest::scan::{Span, Syntax};
 
 use crate::search::find;
 use crate::source::Source::{
-    Columns, Nanoseconds, Number, OptionalTime, Parted, Text, TextIn, Time, TlsName, TlsVersion,
+    Columns, Flag, Nanoseconds, Number, OptionalTime, Parted, Text, TextIn, Time, TlsName, TlsVersion,
 };
 use crate::table::{Encoding, Header, Output, Table, field, since};
-use crate::values::{Slot, Values};
+use crate::values::{Slot, Values, without_dash};
 
 /// The format.
 pub const TABLE: Table = Table {
@@ -77,26 +77,46 @@ const ALPN_BACK: Slot = Slot::column(19);
 const ALPN_LIST: Slot = Slot::column(20);
 const CREATION_TIME: Slot = Slot::column(21);
 
+/// The time, also where it clings to the list.
+const TIME_OF_CREATION: Slot = Slot::OWN[0];
+/// The list, if it was cut.
+const CUT_LIST: Slot = Slot::OWN[1];
+
 fn parts(batch: &[u8], values: &mut Values) -> Result<(), Reject> {
     values.endpoint(batch, CLIENT, 0, "column 6, client:port")?;
     values.endpoint(batch, DESTINATION, 1, "column 7, destination:port")?;
-    // AWS cuts the list at 256 bytes, and its last quote with it: then the next column clings to it. The list itself is
+    // AWS cuts the list at 256 bytes, and its last quote with it: then what follows clings to it. The list itself is
     // URL-encoded, and has no space.
-    let list = values.get(ALPN_LIST);
-    if !list.is_none()
-        && let Some(space) = find(batch, list.start as usize, list.end(), b' ')
-    {
-        values.set(ALPN_LIST, Span::between(list.start as usize, space));
-        values.set(CREATION_TIME, Span::between(space + 1, list.end()));
+    let (mut list, mut time) = (values.get(ALPN_LIST), values.get(CREATION_TIME));
+    let mut is_cut = false;
+    if !list.is_none() {
+        if let Some(space) = find(batch, list.start as usize, list.end(), b' ') {
+            let time_end = find(batch, space + 1, list.end(), b' ').unwrap_or(list.end());
+            time = without_dash(batch, Span::between(space + 1, time_end));
+            list = Span::between(list.start as usize, space);
+            is_cut = true;
+        }
+        let whole = without_separator(batch, list);
+        is_cut |= whole != list;
+        values.set(ALPN_LIST, whole);
     }
+    values.set(TIME_OF_CREATION, time);
+    values.set(CUT_LIST, if is_cut { list } else { Span::NONE });
     Ok(())
+}
+
+/// A list without what parted its last item from one that was cut off.
+fn without_separator(batch: &[u8], list: Span) -> Span {
+    let text = list.of(batch);
+    let whole = text.strip_suffix(b"\",\"").or(text.strip_suffix(b"\",")).or(text.strip_suffix(b"\"")).unwrap_or(text);
+    Span { len: whole.len() as u32, ..list }
 }
 
 /// The fields of the output, in their order.
 #[rustfmt::skip]
 const FIELDS: &[Output] = &[
     field(Time(TIME), "@timestamp", &["@timestamp", "event.end"], "when the connection ended"),
-    since("2023", OptionalTime(CREATION_TIME), "tls_connection_creation_time", &["event.start"], "when the connection began"),
+    since("2023", OptionalTime(TIME_OF_CREATION), "tls_connection_creation_time", &["event.start"], "when the connection began"),
     field(Text(TYPE), "type", &["aws.elb.type"], "always `tls`"),
     field(Text(VERSION), "version", &["aws.elb.log_version"], "version of the log, `1.0` or `2.0`"),
     field(Text(ELB), "elb", &["aws.elb.name"], "load balancer, as `net/name/id`"),
@@ -122,5 +142,6 @@ const FIELDS: &[Output] = &[
     since("2020", Text(ALPN_FRONT), "alpn_fe_protocol", &["aws.elb.alpn_fe_protocol"], "protocol negotiated with the client, as `h2`"),
     since("2020", Text(ALPN_BACK), "alpn_be_protocol", &["aws.elb.alpn_be_protocol"], "protocol negotiated with the target"),
     since("2020", Parted(ALPN_LIST, "\",\"", Encoding::Percent), "alpn_client_preference_list", &["aws.elb.alpn_client_preference_list"], "protocols that the client offered, cut at 256 bytes"),
+    since("2020", Flag(CUT_LIST), "alpn_client_preference_list_truncated", &["aws.elb.alpn_client_preference_list_truncated"], "`true`, if AWS has cut the list"),
     field(Columns(Slot::EXTRA), "extra_fields", &["aws.elb.extra_fields"], "columns that AWS has added since, in order"),
 ];

@@ -4,11 +4,12 @@
 //! be several files, one behind the other. The version of a record does not fix its columns. A name that is not known here
 //! becomes a field by itself.
 
-use elbow_guest::scan::Syntax;
+use elbow_guest::Reject;
+use elbow_guest::scan::{Span, Syntax};
 
 use crate::source::Source::{Choice, Columns, EpochSeconds, Flag, Number, Text, Transport};
 use crate::table::{Encoding, Header, Output, Table, field, since};
-use crate::values::Slot;
+use crate::values::{Slot, Values};
 
 /// The format.
 pub const TABLE: Table = Table {
@@ -20,7 +21,7 @@ pub const TABLE: Table = Table {
     columns: &COLUMNS,
     min_columns: 1,
     fields: FIELDS,
-    parts: |_, _| Ok(()),
+    parts,
     category: "network",
     ecs_prefix: "aws.vpcflow",
     original: None,
@@ -174,18 +175,39 @@ const NEXT_HOP_AZ_ID: Slot = Slot::column(69);
 const NEXT_HOP_VPC_ID: Slot = Slot::column(70);
 const NEXT_HOP_INTERFACE_TYPE: Slot = Slot::column(71);
 
+/// When the record begins, or else ends.
+const FIRST_TIME: Slot = Slot::OWN[0];
+/// The ports, where the protocol has any.
+const SOURCE_PORT: Slot = Slot::OWN[1];
+const DESTINATION_PORT: Slot = Slot::OWN[2];
+
+fn parts(batch: &[u8], values: &mut Values) -> Result<(), Reject> {
+    let start = values.get(START);
+    values.set(FIRST_TIME, if start.is_none() { values.get(END) } else { start });
+    // TCP, UDP, DCCP, SCTP and UDP-Lite, by IANA's numbers.
+    let protocol = values.get(PROTOCOL);
+    let has_ports = protocol.is_none() || matches!(protocol.of(batch), b"6" | b"17" | b"33" | b"132" | b"136");
+    for (port, slot) in [(SRCPORT, SOURCE_PORT), (DSTPORT, DESTINATION_PORT)] {
+        values.set(slot, if has_ports { values.get(port) } else { Span::NONE });
+    }
+    Ok(())
+}
+
 /// The fields of the output, in their order.
 #[rustfmt::skip]
 const FIELDS: &[Output] = &[
-    field(EpochSeconds(START), "@timestamp", &["@timestamp", "event.start"], "when the first packet was received"),
+    field(EpochSeconds(FIRST_TIME), "@timestamp", &["@timestamp"], "when the first packet was received; if that is not said, the last"),
+    field(EpochSeconds(START), "", &["event.start"], "when the first packet was received"),
     field(EpochSeconds(END), "", &["event.end"], "when the last packet was received"),
     field(Number(VERSION), "version", &["aws.vpcflow.version"], "version of the record: the highest of the generations of its columns"),
     field(Text(ACCOUNT_ID), "account_id", &["aws.vpcflow.account_id", "cloud.account.id"], "account of the source network interface; text, for its leading zeros"),
     field(Text(INTERFACE_ID), "interface_id", &["aws.vpcflow.interface_id"], "network interface"),
     field(Text(SRCADDR), "srcaddr", &["aws.vpcflow.srcaddr", "source.address", "source.ip"], "source address"),
     field(Text(DSTADDR), "dstaddr", &["aws.vpcflow.dstaddr", "destination.address", "destination.ip"], "destination address"),
-    field(Number(SRCPORT), "srcport", &["aws.vpcflow.srcport", "source.port"], "source port"),
-    field(Number(DSTPORT), "dstport", &["aws.vpcflow.dstport", "destination.port"], "destination port"),
+    field(Number(SRCPORT), "srcport", &["aws.vpcflow.srcport"], "source port; 0 where the protocol has no ports"),
+    field(Number(SOURCE_PORT), "", &["source.port"], "source port, where the protocol has ports"),
+    field(Number(DSTPORT), "dstport", &["aws.vpcflow.dstport"], "destination port; 0 where the protocol has no ports"),
+    field(Number(DESTINATION_PORT), "", &["destination.port"], "destination port, where the protocol has ports"),
     field(Number(PROTOCOL), "protocol", &["aws.vpcflow.protocol", "network.iana_number"], "IANA number of the protocol"),
     field(Number(PACKETS), "packets", &["aws.vpcflow.packets", "network.packets", "source.packets"], "packets in the interval"),
     field(Number(BYTES), "bytes", &["aws.vpcflow.bytes", "network.bytes", "source.bytes"], "bytes in the interval"),

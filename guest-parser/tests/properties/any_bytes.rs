@@ -118,10 +118,10 @@ proptest! {
         golden in any::<Index>(),
         changes in vec(any_change(), 0..8),
         style in select(&["flat", "ecs", "elb-processor"][..]),
-        has_settings: bool,
+        settings in 0..invariants::SETTINGS,
     ) {
         let (format, mut log) = golden.get(&GOLDEN).clone();
         changes.iter().for_each(|one| change(&mut log, one));
-        invariants::hold(&format, style, has_settings, &log).map_err(TestCaseError::fail)?;
+        invariants::hold(&format, style, settings, &log).map_err(TestCaseError::fail)?;
     }
 }

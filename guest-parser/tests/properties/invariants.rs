@@ -4,17 +4,36 @@
 
 use elbow_guest::{Framing, Header, Mapping, Object, Outcome, Plan, check, map_batch};
 use guest_parser::Aws;
+use guest_parser::recognise::Kind;
 use serde_json::{Value, json};
 
+/// How many settings there are to choose from, beside the style.
+pub(crate) const SETTINGS: usize = 4;
+
 /// Whether it does for a log of this format. An error says what does not.
-pub(crate) fn hold(format: &str, style: &str, has_settings: bool, log: &[u8]) -> Result<(), String> {
+pub(crate) fn hold(format: &str, style: &str, settings: usize, log: &[u8]) -> Result<(), String> {
+    let more = match settings {
+        0 => json!({}),
+        1 => json!({
+            "add": { "labels.tier": "web", "tags": ["a", { "b": null }] },
+            "redact_query": ["token"],
+            "only": ["@timestamp > 1"],
+            "keep_message": style != "elb-processor",
+        }),
+        2 => json!({
+            "rename": { "@timestamp": "time" },
+            "redact_query": ["token", "x"],
+            "except": ["@timestamp ~ *5Z", "@timestamp != 2026-10-05T08:15:30Z"],
+        }),
+        // Columns that the settings name, without the last few that the format knows, and with one that it does not.
+        _ => {
+            let known = Kind::named(format).unwrap().table().columns;
+            let columns = known[..known.len().saturating_sub(2)].iter().chain(&["new_column"]);
+            json!({ "columns": columns.collect::<Vec<_>>(), "keep_message": style != "elb-processor", "redact_query": ["token"] })
+        }
+    };
     let mut settings = json!({ "style": style, "format": format });
-    if has_settings {
-        settings["add"] = json!({ "labels.tier": "web", "tags": ["a", { "b": null }] });
-        settings["redact_query"] = json!(["token"]);
-        settings["only"] = json!(["@timestamp > 1"]);
-        settings["keep_message"] = json!(style != "elb-processor");
-    }
+    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let promised = Aws::configure(serde_json::from_value(settings.clone()).unwrap()).unwrap().formats().remove(0);
     // A header that names a column twice, say, is refused.
     let Some((plan, _, outcome)) = mapped(settings, log)? else { return Ok(()) };

@@ -6,10 +6,10 @@
 //! them says, and that is a prefix sum of bits. What is left is listed.
 //!
 //! The index is right for lines whose quotes enclose whole columns. A block in which a quote stands elsewhere or may be
-//! escaped, or a separator too many, is marked as *odd*; the lines that touch it are split by [`Fields`](super::Fields), which looks
-//! closely. A block with anything that JSON or the format escapes is marked as *special*: text in the lines that touch it
-//! must be looked at before it is written. Both are rare, and looking closely at a line that would not have needed it costs
-//! time only.
+//! escaped, or a separator too many, is marked as *odd*; the lines that touch it are split by [`Fields`](super::Fields),
+//! which looks closely. A block with anything that JSON or the format escapes is marked as *special*: text in the lines
+//! that touch it must be looked at before it is written. Both are rare, and looking closely at a line that would not have
+//! needed it costs time only.
 
 use super::simd::Block;
 
@@ -31,9 +31,7 @@ impl Syntax {
     pub const SPACES: Self = Self { separator: b' ', quotes: true, escape: b'\\', null: b'-' };
     /// Columns parted by tabs, percent-encoded.
     pub const TABS: Self = Self { separator: b'\t', quotes: false, escape: b'%', null: b'-' };
-}
 
-impl Syntax {
     /// Whether a quote behind a backslash is part of the text.
     #[inline(always)]
     pub(super) fn escapes_quotes(self) -> bool {
@@ -98,7 +96,7 @@ impl Index {
             self.add(Block::load(block), number * BLOCK, syntax, &mut carry);
         }
         if !tail.is_empty() {
-            // Filled up with what is neither an end nor special, so that nothing is found there.
+            // Filled up with what is nothing special. Ends that may be found there belong to no line.
             let mut block = [b'.'; BLOCK];
             block[..tail.len()].copy_from_slice(tail);
             self.add(Block::load(&block), blocks.len() * BLOCK, syntax, &mut carry);
@@ -121,13 +119,13 @@ impl Index {
             backslash = if syntax.escapes_quotes() { block.equal(b'\\') } else { 0 };
         }
         let quote = block.equal(b'"');
-        let mut is_odd = 0;
+        let mut odd = 0;
         let mut end = separator | newline;
         if syntax.quotes {
             let mut inside = quote_parity(quote) ^ carry.inside;
             // A quote that is not closed ends with its line.
             if newline & inside != 0 {
-                is_odd = newline & inside;
+                odd = newline & inside;
                 inside = closed_by_newlines(inside, newline);
             }
             end = separator & !inside | newline;
@@ -135,9 +133,9 @@ impl Index {
                 special |= separator & inside;
             }
             let (opening, closing) = (quote & inside, quote & !inside);
-            is_odd |= opening & !(end << 1 | carry.end);
-            is_odd |= (closing << 1 | carry.closing) & !end;
-            is_odd |= quote & (backslash << 1 | carry.backslash);
+            odd |= opening & !(end << 1 | carry.end);
+            odd |= (closing << 1 | carry.closing) & !end;
+            odd |= quote & (backslash << 1 | carry.backslash);
             carry.inside = ((inside as i64) >> 63) as u64;
             carry.closing = closing >> 63;
             carry.backslash = backslash >> 63;
@@ -147,11 +145,11 @@ impl Index {
         }
         // Two spaces in a row are no column between them, but for the newlines of empty lines.
         if syntax.separator == b' ' {
-            is_odd |= end & (end << 1 | carry.end) & !(newline & (newline << 1 | carry.newline));
+            odd |= end & (end << 1 | carry.end) & !(newline & (newline << 1 | carry.newline));
             carry.newline = newline >> 63;
         }
         carry.end = end >> 63;
-        if is_odd != 0 {
+        if odd != 0 {
             self.odd.push(base as u32);
         }
         if special != 0 {
