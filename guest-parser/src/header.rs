@@ -2,7 +2,8 @@
 
 use elbow_guest::scan::Fields;
 
-use crate::settings::Style;
+use crate::json_record::snake_case_of_camel;
+use crate::settings::{Settings, Style};
 use crate::source::Source;
 use crate::styles::Named;
 use crate::table::{Header, Table};
@@ -43,26 +44,31 @@ pub fn columns(table: &Table, head: &[u8]) -> Result<Option<Columns>, String> {
     Columns::named(table, &names, "the header").map(Some)
 }
 
-/// The column of a table with this name. AWS's interfaces write `CLIENT_PORT` for `client:port`, and `REQUEST_LINE` for
-/// `request`.
+/// The column of a table with this name, in whatever case and with whatever between its words. AWS's interfaces have some other
+/// names, too.
 pub fn known_column(table: &Table, name: &str) -> Option<usize> {
-    let position = |name: &str| {
+    let plain = snake_case_of_camel(name);
+    let position = |name: &str, plain: &str| {
         let is_same = |column: &&str| column.eq_ignore_ascii_case(name);
-        table.columns.iter().position(is_same).or_else(|| {
-            let plain = snake_case(name);
-            table.columns.iter().position(|column| snake_case(column) == plain)
-        })
+        let is_alike = |column: &&str| snake_case_of_camel(column) == plain;
+        table.columns.iter().position(is_same).or_else(|| table.columns.iter().position(is_alike))
     };
-    position(name).or_else(|| name.eq_ignore_ascii_case("request_line").then(|| position("request")).flatten())
+    let other = || ALIASES.iter().find(|(alias, _)| *alias == plain).and_then(|(_, name)| position(name, name));
+    position(name, &plain).or_else(other)
 }
+
+/// What AWS's interfaces call a column, and its name.
+const ALIASES: [(&str, &str); 2] = [("request_line", "request"), ("tls_keyexchange", "tls_named_group")];
 
 /// Whether an object begins with the header of W3C's extended log format.
 pub fn is_w3c(head: &[u8]) -> bool {
     let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
-    head.starts_with(b"#Version:") || head.starts_with(b"#Fields:")
+    let mut header = head.split(|byte| *byte == b'\n').take_while(|line| line.starts_with(b"#"));
+    header.any(|line| line.starts_with(b"#Version:") || line.starts_with(b"#Fields:"))
 }
 
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// What a text in UTF-8 may begin with.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 impl Columns {
     /// Those that the settings name.
@@ -112,11 +118,20 @@ impl Columns {
     }
 
     /// Adds fields for the columns that no table knows. Each may hold a URL.
-    pub fn add_new(&self, table: &Table, style: Style, fields: &mut Vec<Named>) {
+    pub fn add_new(&self, table: &Table, settings: &Settings, fields: &mut Vec<Named>) {
+        let style = settings.style;
         for (name, slot) in &self.new {
             let flat = snake_case(name);
             let prefix = if style == Style::Flat { String::new() } else { format!("{}.", table.ecs_prefix) };
-            let is_taken = |name: &str| fields.iter().any(|field| field.name() == format!("{prefix}{name}"));
+            let is_taken = |name: &str| {
+                let name = format!("{prefix}{name}");
+                let is_within =
+                    |one: &str, other: &str| one.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
+                let names = fields.iter().map(Named::name).chain(settings.add.keys().cloned());
+                names.chain(settings.rename.values().cloned()).any(|other| {
+                    other == name || (style != Style::Flat && (is_within(&other, &name) || is_within(&name, &other)))
+                })
+            };
             let name_of_field = free_name(&flat, is_taken);
             let meaning = format!("the column `{name}`, new to this version of the mapping");
             fields.push(match style {

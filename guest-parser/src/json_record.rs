@@ -5,6 +5,7 @@
 //! written. A value that is kept whole is one that every receiver reads, and reads alike (`sound.rs`), wherever it is put.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -23,13 +24,18 @@ use crate::values::{Slot, Values};
 
 /// How records of a table are read from JSON.
 pub struct Members {
-    table: &'static Table,
     columns: HashMap<&'static str, Column>,
+    /// Other spellings of these that were met, and what else was met that is none.
+    others: RefCell<HashMap<String, Option<&'static str>>>,
+    table: &'static Table,
     /// The objects that are taken apart.
     apart: Vec<&'static str>,
     /// Whether a text `-` is no value, as in the format's lines.
     dash_is_null: bool,
 }
+
+/// How many spellings are remembered.
+const MAX_OTHERS: usize = 256;
 
 struct Column {
     slot: Slot,
@@ -60,7 +66,13 @@ impl Members {
             (*name, Column { slot, is_json: is_kept || has(|source| matches!(source, Source::JsonText(_))), is_kept })
         });
         let apart = table.columns.iter().filter_map(|name| Some(name.split_once('.')?.0));
-        Self { table, columns: columns.collect(), apart: apart.collect(), dash_is_null: is_of_lines }
+        Self {
+            columns: columns.collect(),
+            others: RefCell::default(),
+            table,
+            apart: apart.collect(),
+            dash_is_null: is_of_lines,
+        }
     }
 
     /// Reads a record.
@@ -84,14 +96,28 @@ impl Members {
         Ok(())
     }
 
+    /// The column that a member of another spelling is, where members are columns of lines.
+    fn other(&self, name: &str) -> Option<&'static str> {
+        if !self.dash_is_null {
+            return None;
+        }
+        if let Some(known) = self.others.borrow().get(name) {
+            return *known;
+        }
+        let known = known_column(self.table, name).map(|index| self.table.columns[index]);
+        let mut others = self.others.borrow_mut();
+        if others.len() < MAX_OTHERS {
+            others.insert(name.to_owned(), known);
+        }
+        known
+    }
+
     fn member(&self, name: &str, value: &RawValue, values: &mut Values, decoded: &mut Decoded) -> Result<(), Reject> {
         let json = value.get();
         if json == "null" || (self.dash_is_null && json == "\"-\"") {
             return Ok(());
         }
-        // Members that are columns of lines may be spelt otherwise.
-        let other = || self.dash_is_null.then(|| known_column(self.table, name)).flatten();
-        let column = self.columns.get(name).or_else(|| self.columns.get(self.table.columns[other()?]));
+        let column = self.columns.get(name).or_else(|| self.columns.get(self.other(name)?));
         if column.is_none_or(|column| column.is_kept) {
             sound::check(value).map_err(|error| Reject::from(format!("{name}: {error}")))?;
         }

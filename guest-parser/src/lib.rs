@@ -117,11 +117,11 @@ impl Aws {
         };
         let mut fields = styles::named(table, &self.settings, place);
         let (syntax, raw) = match &input {
-            Input::Lines(syntax) | Input::Named(syntax, _) => (*syntax, Scope::Line(syntax.separator)),
+            Input::Lines(syntax) | Input::Named(syntax, _) => (*syntax, Scope::Line(*syntax)),
             Input::Json(_) | Input::Nothing => (table.syntax, Scope::Json),
         };
         match &input {
-            Input::Named(_, columns) => columns.add_new(table, self.settings.style, &mut fields),
+            Input::Named(_, columns) => columns.add_new(table, &self.settings, &mut fields),
             Input::Json(_) => fields.iter_mut().for_each(Named::take_members),
             _ => {}
         }
@@ -141,13 +141,28 @@ impl Aws {
 
     /// The columns of files that name them, or for which the settings do.
     fn columns(&self, table: &'static Table, object: Option<&Object>) -> Result<Option<Columns>, String> {
+        let configured = &self.settings.columns;
         match object {
-            _ if !self.settings.columns.is_empty() && table.is_of_lines() => {
-                Columns::configured(table, &self.settings.columns).map(Some)
+            Some(object) if configured.is_empty() || header::is_w3c(&object.head) => {
+                header::columns(table, &object.head)
             }
-            Some(object) => header::columns(table, &object.head),
-            None => Ok(None),
+            _ if !configured.is_empty() && self.is_meant(table) => Columns::configured(table, configured).map(Some),
+            _ => Ok(None),
         }
+    }
+
+    /// Whether the columns that the settings name are those of this table: of all that are read, it knows most of them.
+    fn is_meant(&self, table: &'static Table) -> bool {
+        let known = |table: &Table| {
+            let names = self.settings.columns.iter();
+            if table.is_of_lines() {
+                names.filter(|name| header::known_column(table, name).is_some()).count()
+            } else {
+                0
+            }
+        };
+        let most = self.kinds().into_iter().map(|kind| known(kind.table())).max();
+        Some(known(table)) == most && most > Some(0)
     }
 
     /// What parts the columns. Who has logs delivered with columns of their own choice also chooses what parts them.
@@ -166,7 +181,7 @@ impl Aws {
         for table in self.kinds().into_iter().map(Kind::table) {
             let mut fields = styles::named(table, &self.settings, None);
             if let Some(columns) = self.columns(table, None)? {
-                columns.add_new(table, self.settings.style, &mut fields);
+                columns.add_new(table, &self.settings, &mut fields);
             }
             names.extend(conditions_see(table, &fields).iter().map(Named::name));
         }
@@ -195,6 +210,10 @@ impl Mapping for Aws {
         let aws = Self { settings, reader: None };
         if let Some(mistake) = client::mistake(&aws.settings) {
             return Err(mistake);
+        }
+        let is_meant = |kind: Kind| aws.is_meant(kind.table());
+        if !aws.settings.columns.is_empty() && !aws.kinds().into_iter().any(is_meant) {
+            return Err("columns: expected the names of columns, none of these is one of a format of lines".into());
         }
         if !aws.settings.names_fields() {
             return Ok(aws);
@@ -333,13 +352,13 @@ impl Reader {
         let decoded = &mut *self.decoded.borrow_mut();
         members.read(record, values, decoded)?;
         (self.table.parts)(&decoded.bytes, values)?;
+        if self.style != Style::Flat {
+            decoded.gather_unknown(&self.program, self.table.is_of_lines(), values);
+        }
         if let Some(filter) = &self.filter
             && !filter.keeps(&self.program, &decoded.bytes, values)?
         {
             return Ok(Fate::Dropped);
-        }
-        if self.style != Style::Flat {
-            decoded.gather_unknown(&self.program, self.table.is_of_lines(), values);
         }
         let fate = events.push_written(|out| {
             self.program.write(&decoded.bytes, true, values, out)?;

@@ -41,7 +41,7 @@ enum Step {
     /// A text as it is in the record, quotes and all.
     Raw(Span, Slot),
     /// A text in which parameters may have to be redacted, and its source for when one has to be.
-    Url(Span, Slot, Source),
+    Redacted(Span, Slot, Encoding, Source),
     /// A text of digits, and its source for when it is none.
     Digits(Span, Slot, Source),
     Number(Span, Slot, Kind),
@@ -148,11 +148,10 @@ impl Program {
                 }
                 Step::Raw(name, slot) => {
                     let value = values.get(*slot);
-                    let redact = &self.writing.redact;
                     if value.is_none() {
                         continue;
                     }
-                    if redact.as_ref().is_some_and(|redact| redact.touches(batch, value)) {
+                    if self.touches(batch, value) {
                         self.write_other(batch, values, out, without_quote(*name), &Source::Raw(*slot))?;
                     } else if is_special || self.writing.syntax.separator < b' ' {
                         self.write_text(out, *name, batch, value, Encoding::Plain);
@@ -162,13 +161,11 @@ impl Program {
                         out.push(b'"');
                     }
                 }
-                Step::Url(name, slot, source) => {
+                Step::Redacted(name, slot, encoding, source) => {
                     let value = values.get(*slot);
                     if !value.is_none() {
-                        let redact = &self.writing.redact;
-                        let encoding = self.writing.encoding;
                         let is_written = !is_special || is_short_and_plain(batch, value, encoding.escape());
-                        if is_written && !redact.as_ref().is_some_and(|redact| redact.touches(batch, value)) {
+                        if is_written && !self.touches(batch, value) {
                             out.put_both(&self.names, *name, batch, value, Some(b'"'));
                         } else {
                             self.write_other(batch, values, out, without_quote(*name), source)?;
@@ -362,6 +359,17 @@ impl Program {
         Ok(())
     }
 
+    /// Whether a value may have parameters that are to be redacted.
+    #[inline(always)]
+    fn touches(&self, batch: &[u8], value: Span) -> bool {
+        match &self.writing.redact {
+            // Its texts may have escapes in the middle of a name.
+            Some(_) if self.writing.raw == Scope::Json => true,
+            Some(redact) => redact.touches(batch, value),
+            None => false,
+        }
+    }
+
     /// JSON without the values of the parameters that are to be redacted.
     pub fn redacted<'a>(&self, json: &'a [u8]) -> Cow<'a, [u8]> {
         self.writing.redacted(json, Scope::Json)
@@ -371,9 +379,9 @@ impl Program {
     pub fn plain<'a>(&self, batch: &'a [u8], values: &Values, source: &Source) -> Option<&'a [u8]> {
         let encoding = self.writing.encoding;
         let (slot, escape) = match source {
-            Source::Text(slot) => (*slot, encoding.escape()),
+            _ if self.writing.redact.is_some() && !matches!(source, Source::Number(_)) => return None,
+            Source::Text(slot) | Source::Url(slot) | Source::Query(slot) => (*slot, encoding.escape()),
             Source::TextIn(slot, encoding) => (*slot, encoding.escape()),
-            Source::Url(slot) | Source::Query(slot) if self.writing.redact.is_none() => (*slot, encoding.escape()),
             Source::Number(slot) => {
                 let value = values.get(*slot);
                 return write::is_plain_number(batch, value).then(|| value.of(batch));
@@ -400,7 +408,11 @@ impl Program {
             Some(column) => Reject::from(format!("{column}: expected {expected}")),
             None => {
                 let name = String::from_utf8_lossy(name.of(&self.names)).into_owned();
-                Reject::from(format!("{}: expected {expected}", name.trim_matches([',', '"', ':'])))
+                let name = match name.trim_matches([',', '"', ':']) {
+                    "" => "the field of a condition",
+                    name => name,
+                };
+                Reject::from(format!("{name}: expected {expected}"))
             }
         }
     }
@@ -429,12 +441,14 @@ impl Program {
 
     fn step(&mut self, name: &str, source: Source) -> Step {
         match source {
-            Source::Text(slot) => Step::Text(self.prepare(name, "\""), slot, self.writing.encoding),
-            Source::TextIn(slot, encoding) => Step::Text(self.prepare(name, "\""), slot, encoding),
-            Source::Url(slot) | Source::Query(slot) if self.writing.redact.is_none() => {
-                Step::Text(self.prepare(name, "\""), slot, self.writing.encoding)
+            Source::Text(slot) | Source::TextIn(slot, _) | Source::Url(slot) | Source::Query(slot) => {
+                let encoding = if let Source::TextIn(_, encoding) = source { encoding } else { self.writing.encoding };
+                let name = self.prepare(name, "\"");
+                match self.writing.redact {
+                    None => Step::Text(name, slot, encoding),
+                    Some(_) => Step::Redacted(name, slot, encoding, source),
+                }
             }
-            Source::Url(slot) | Source::Query(slot) => Step::Url(self.prepare(name, "\""), slot, source),
             Source::Raw(slot) => Step::Raw(self.prepare(name, "\""), slot),
             Source::Digits(slot) => Step::Digits(self.prepare(name, "\""), slot, source),
             Source::Number(slot) => Step::Number(self.prepare(name, ""), slot, Kind::Any),

@@ -10,7 +10,7 @@ use crate::formats::{
     alb, alb_connection, alb_health_check, classic_elb, cloudfront, cloudtrail, nlb, s3_access, s3_access_json,
     test_file, vpc_flow, waf,
 };
-use crate::header;
+use crate::header::{self, BYTE_ORDER_MARK};
 use crate::table::{self, Table};
 use crate::write::is_whole_timestamp as is_timestamp;
 
@@ -171,7 +171,8 @@ fn by_header(head: &[u8]) -> Option<Kind> {
 
 /// JSON, by the names of members that only one format has. The record may be cut off.
 fn by_members(json: &[u8]) -> Option<Kind> {
-    let has = |name: &str| memchr::memmem::find(json, format!("\"{name}\"").as_bytes()).is_some();
+    let json = json.to_ascii_lowercase();
+    let has = |name: &str| memchr::memmem::find(&json, format!("\"{name}\"").to_ascii_lowercase().as_bytes()).is_some();
     let marks = [
         (has("webaclId"), Kind::Waf),
         (has("Records") || has("digestStartTime") || has("eventVersion") && has("eventTime"), Kind::CloudTrail),
@@ -180,7 +181,7 @@ fn by_members(json: &[u8]) -> Option<Kind> {
         (has("listener_port"), Kind::AlbConnection),
         (has("tls_handshake_time"), Kind::Nlb),
         (has("schema_version_id"), Kind::S3Access),
-        (has("elb") && (has("client:port") || has("request")), Kind::Alb),
+        (has("elb") && ["client:port", "client_port", "request", "request_line"].into_iter().any(has), Kind::Alb),
     ];
     marks.into_iter().find(|(is_so, _)| *is_so).map(|(_, kind)| kind)
 }
@@ -213,7 +214,7 @@ pub struct Found {
 
 /// How an object of a format is read, by its first bytes.
 pub fn shape(kind: Kind, object: &Object) -> Found {
-    let head = object.head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&object.head);
+    let head = object.head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&object.head);
     let is_json = matches!(head.trim_ascii_start(), [b'{' | b'[', ..]);
     let found = |shape| Found { shape, ..Found::default() };
     match kind {
@@ -226,18 +227,21 @@ pub fn shape(kind: Kind, object: &Object) -> Found {
     }
 }
 
-/// What parts the columns of an object of so many, as its first record tells: a tab, if that gives as many or more; else
-/// spaces, if they do; else what gives more, as AWS writes short records too.
+/// What parts the columns of an object of so many, as its first record tells: a tab or a space, whichever gives as many; else a
+/// tab, if it gives half as many at least.
 pub fn separator(head: &[u8], syntax: Syntax, columns: usize) -> u8 {
+    let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
     let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let record = lines.find(|line| !line.starts_with(b"#") && !line.is_empty()).unwrap_or_default();
     let count = |separator: u8| Fields::with(record, Syntax { separator, ..syntax }).count();
-    let (tabs, spaces) = (count(b'\t'), count(b' '));
-    match () {
-        () if tabs >= columns => b'\t',
-        () if spaces >= columns || spaces > tabs => b' ',
-        () if tabs > spaces => b'\t',
-        () => syntax.separator,
+    match (count(b'\t'), count(b' ')) {
+        (..=1, ..=1) => syntax.separator,
+        (..=1, _) => b' ',
+        (_, ..=1) => b'\t',
+        (tabs, _) if tabs == columns => b'\t',
+        (_, spaces) if spaces == columns => b' ',
+        (tabs, _) if tabs * 2 >= columns => b'\t',
+        _ => b' ',
     }
 }
 
@@ -252,7 +256,7 @@ const CLASSIC_ELB_TIME: &str = "0000-00-00T00:00:00";
 
 /// How an object of a format is cut into records.
 pub fn plan(kind: Kind, object: &Object, has_configured_columns: bool) -> Plan {
-    let head = object.head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&object.head);
+    let head = object.head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&object.head);
     let (framing, header) = match (shape(kind, object).shape, kind) {
         (Shape::Json, Kind::CloudTrail) => match head.trim_ascii_start() {
             [b'[', ..] => (Framing::JsonArray(String::new()), Header::None),
@@ -264,7 +268,7 @@ pub fn plan(kind: Kind, object: &Object, has_configured_columns: bool) -> Plan {
         (Shape::Json, _) => (Framing::JsonValues, Header::None),
         (Shape::Nothing, Kind::CloudTrail) => (Framing::JsonValues, Header::None),
         (Shape::Nothing, _) => (Framing::Lines, Header::None),
-        (Shape::Lines, _) if head.starts_with(b"#") && has_configured_columns => {
+        (Shape::Lines, _) if head.starts_with(b"#") && has_configured_columns && !header::is_w3c(head) => {
             (Framing::Lines, Header::Prefix("#".into()))
         }
         (Shape::Lines, _) if head.starts_with(b"#") => (Framing::Lines, Header::W3c),
@@ -312,7 +316,7 @@ fn has_shape(text: &str, shape: &str) -> bool {
 }
 
 fn by_line(line: &[u8]) -> Option<Kind> {
-    let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
+    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
     if line.starts_with(b"#Version:") || line.starts_with(b"#Fields:") {
         return Some(Kind::CloudFront);
     }

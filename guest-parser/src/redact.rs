@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use elbow_guest::scan::Span;
+use elbow_guest::json::escaped;
+use elbow_guest::scan::{Span, Syntax};
 
 use crate::search::find;
 use crate::table::Encoding;
@@ -38,7 +39,8 @@ impl Redact {
         (!names.is_empty()).then(|| Self { names: names.to_vec(), ends })
     }
 
-    /// Whether a part may have a parameter that is redacted: quickly `false` for most. If so, [`apply`](Self::apply) knows.
+    /// Whether a part of a line may have a parameter that is redacted: quickly `false` for most. If so,
+    /// [`apply`](Self::apply) knows.
     #[inline(always)]
     pub fn touches(&self, batch: &[u8], span: Span) -> bool {
         if span.is_none() {
@@ -70,24 +72,42 @@ impl Redact {
     ///
     /// A name is compared without regard to case, and decoded, or `%74oken` would give away what `token` hides.
     pub fn apply<'a>(&self, text: &'a [u8], scope: Scope) -> Cow<'a, [u8]> {
+        if scope == Scope::Json {
+            return self.json(text);
+        }
         let mut redacted = Vec::new();
         let mut copied = 0;
-        let mut replace = |start: usize, end: usize| {
+        self.values(text, scope, |start, end| {
             redacted.extend_from_slice(&text[copied..start]);
             redacted.extend_from_slice(REDACTED);
             copied = end;
-        };
-        match scope {
-            Scope::Json => json_texts(text, |start, end| {
-                let inside = &text[start..end];
-                self.values(inside, Scope::Query, |from, to| replace(start + from, start + to));
-            }),
-            _ => self.values(text, scope, replace),
-        }
+        });
         match redacted.is_empty() {
             true => Cow::Borrowed(text),
             false => {
                 redacted.extend_from_slice(&text[copied..]);
+                Cow::Owned(redacted)
+            }
+        }
+    }
+
+    /// The same of JSON: each of its texts is a query, or may hold a URL, but for names.
+    fn json<'a>(&self, json: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut redacted = Vec::new();
+        let mut copied = 0;
+        json_texts(json, |start, end| {
+            let quoted = &json[start - 1..(end + 1).min(json.len())];
+            let Ok(text) = serde_json::from_slice::<Cow<'_, str>>(quoted) else { return };
+            if let Cow::Owned(text) = self.apply(text.as_bytes(), Scope::Query) {
+                redacted.extend_from_slice(&json[copied..start]);
+                escaped(&mut redacted, &text);
+                copied = end;
+            }
+        });
+        match copied {
+            0 => Cow::Borrowed(json),
+            _ => {
+                redacted.extend_from_slice(&json[copied..]);
                 Cow::Owned(redacted)
             }
         }
@@ -133,8 +153,8 @@ pub enum Scope {
     Query,
     /// A URL, or a text that may hold one.
     Url,
-    /// A line as it is, or columns of it, parted by this byte. A query may be a column by itself.
-    Line(u8),
+    /// A line as it is, or columns of it. A query may be a column by itself.
+    Line(Syntax),
     /// JSON as it is. A query may be a text by itself.
     Json,
 }
@@ -142,23 +162,54 @@ pub enum Scope {
 impl Scope {
     /// Whether a parameter may begin behind this byte.
     fn begins(self, byte: u8) -> bool {
-        matches!(byte, b'?' | b'&') || matches!(self, Self::Line(separator) if byte == separator || byte == b'"')
+        matches!(byte, b'?' | b'&') || matches!(self, Self::Line(syntax) if byte == syntax.separator || byte == b'"')
     }
 
     /// Where the value that begins here ends.
     fn end(self, text: &[u8], start: usize) -> usize {
-        // What is in quotes goes on to the closing one, or to the version behind a URL.
-        let quotes = |part: &[u8]| memchr::memchr_iter(b'"', part).count();
-        let is_quoted = matches!(self, Self::Line(_)) && quotes(&text[..start]) % 2 == 1;
-        let ends = |at: usize| match (self, text[at]) {
-            (_, b'&' | b'#') | (Self::Line(_), b'\n') => true,
-            (Self::Line(_), b'"') => text[at - 1] != b'\\',
-            (Self::Line(_), _) if is_quoted => text[at..].starts_with(b" HTTP/"),
-            (Self::Line(separator), byte) => byte == separator,
-            _ => false,
+        let Self::Line(syntax) = self else {
+            let end = text[start..].iter().position(|byte| matches!(byte, b'&' | b'#'));
+            return end.map_or(text.len(), |len| start + len);
+        };
+        let is_quoted = syntax.quotes && is_within_quotes(&text[..start], syntax.separator);
+        let ends = |at: usize| {
+            let rest = &text[at..];
+            match rest[0] {
+                b'&' | b'#' | b'\n' => true,
+                b'"' => is_last(rest.get(1), syntax.separator) && !ends_in_backslash(&text[..at], syntax),
+                b' ' if is_quoted => is_version(rest, syntax.separator),
+                byte => !is_quoted && byte == syntax.separator,
+            }
         };
         (start..text.len()).find(|at| ends(*at)).unwrap_or(text.len())
     }
+}
+
+/// Whether a byte behind a quote lets that close a column.
+fn is_last(next: Option<&u8>, separator: u8) -> bool {
+    next.is_none_or(|next| *next == separator || matches!(next, b'\r' | b'\n'))
+}
+
+/// Whether the last quote at the edge of a column opens one.
+fn is_within_quotes(text: &[u8], separator: u8) -> bool {
+    let edge = memchr::memrchr_iter(b'"', text).find_map(|at| {
+        let opens = at.checked_sub(1).is_none_or(|before| text[before] == separator);
+        let closes = is_last(text.get(at + 1), separator);
+        (opens || closes).then_some(opens)
+    });
+    edge.unwrap_or(false)
+}
+
+fn ends_in_backslash(text: &[u8], syntax: Syntax) -> bool {
+    let backslashes = text.iter().rev().take_while(|byte| **byte == b'\\').count();
+    syntax.escape == b'\\' && backslashes % 2 == 1
+}
+
+/// Whether this is the end of a request line: ` HTTP/1.1"`.
+fn is_version(rest: &[u8], separator: u8) -> bool {
+    let Some(version) = rest.strip_prefix(b" HTTP/") else { return false };
+    let quote = memchr::memchr2(b'"', b' ', version);
+    quote.is_some_and(|at| version[at] == b'"' && is_last(version.get(at + 1), separator))
 }
 
 /// Tells where the texts of a JSON value are, without their quotes; not the names.
@@ -186,14 +237,17 @@ mod tests {
     fn redact(text: &str, scope: Scope) -> String {
         let redact = Redact::new(&["token".into(), "sig".into()]).unwrap();
         let redacted = String::from_utf8(redact.apply(text.as_bytes(), scope).into_owned()).unwrap();
-        assert!(redacted == text || redact.touches(text.as_bytes(), Span::between(0, text.len())), "{text}");
+        let touches = scope == Scope::Json || redact.touches(text.as_bytes(), Span::between(0, text.len()));
+        assert!(redacted == text || touches, "{text}");
         redacted
     }
 
     #[test]
     fn values_are_replaced_wherever_there_is_a_query() {
-        let tabs = Scope::Line(b'\t');
-        let spaces = Scope::Line(b' ');
+        let tabs = Scope::Line(Syntax::TABS);
+        let spaces = Scope::Line(Syntax::SPACES);
+        let pipes = Scope::Line(Syntax { separator: b'|', ..Syntax::TABS });
+        let s3 = Scope::Line(Syntax { escape: b'%', ..Syntax::SPACES });
         for (scope, text, expected) in [
             (Scope::Url, "/a?token=1&b=2", "/a?token=REDACTED&b=2"),
             (Scope::Url, "http://h/a?b=2&Token=1#f", "http://h/a?b=2&Token=REDACTED#f"),
@@ -213,8 +267,17 @@ mod tests {
                 "\"GET /a?x=1&sig=REDACTED HTTP/1.1\" \"/b?token=REDACTED\" \"a=1\"",
             ),
             (spaces, "\"GET /a?token=1 2\\\"3 HTTP/1.1\" -", "\"GET /a?token=REDACTED HTTP/1.1\" -"),
+            (spaces, "\"GET /?token=a HTTP/b HTTP/1.1\" \"x\"", "\"GET /?token=REDACTED HTTP/1.1\" \"x\""),
+            (
+                spaces,
+                "\"bad\\\"ua\" - \"https://h/?token=se cret\" -",
+                "\"bad\\\"ua\" - \"https://h/?token=REDACTED\" -",
+            ),
+            (s3, "\"GET /?token=se\"cret HTTP/1.1\" 200", "\"GET /?token=REDACTED HTTP/1.1\" 200"),
+            (s3, "\"/?token=abc\\\" \"UA\"", "\"/?token=REDACTED\" \"UA\""),
+            (tabs, "a\"b\t/p\ttoken=x\tHit", "a\"b\t/p\ttoken=REDACTED\tHit"),
             (tabs, "/a\t%2574oken=1&b=2\t-", "/a\t%2574oken=REDACTED&b=2\t-"),
-            (Scope::Line(b'|'), "token=1|/a?token=2|200", "token=REDACTED|/a?token=REDACTED|200"),
+            (pipes, "token=1|/a?token=2|200", "token=REDACTED|/a?token=REDACTED|200"),
             (Scope::Json, r#"{"args":"token=1&b=2","n":1}"#, r#"{"args":"token=REDACTED&b=2","n":1}"#),
             (
                 Scope::Json,
@@ -222,6 +285,7 @@ mod tests {
                 r#"{"a": "/b?token=REDACTED", "?token=1" : "x"}"#,
             ),
             (Scope::Json, r#"["token=\\","b"]"#, r#"["token=REDACTED","b"]"#),
+            (Scope::Json, r#"{"u":"/?a=\"1\u0026to\u006ben\u003ds"}"#, r#"{"u":"/?a=\"1&token=REDACTED"}"#),
         ] {
             assert_eq!(redact(text, scope), expected);
         }
@@ -246,7 +310,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn what_is_redacted_is_touched(text in "([?&tTokeEn=%2567 \\x22/]|token|%25|%36|%65|%6e){0,24}") {
-            for scope in [Scope::Query, Scope::Url, Scope::Line(b' '), Scope::Json] {
+            for scope in [Scope::Query, Scope::Url, Scope::Line(Syntax::SPACES)] {
                 redact(&text, scope);
             }
         }

@@ -185,20 +185,22 @@ impl Source {
             };
         }
         let text = span.of(batch);
-        let quoted = |out: &mut Buffer, text: &[u8]| json::string(out.bytes(), text);
+        let quoted = |out: &mut Buffer, text: &[u8]| json::string(out.bytes(), &how.redacted(text, Scope::Url));
         let texted = |out: &mut Buffer, encoding| {
             out.push(b'"');
             write::text(out, batch, span, encoding);
             out.push(b'"');
         };
         match self {
+            Self::Text(_) if how.redact.is_some() => quoted(out, &write::decode(text, how.encoding)),
+            Self::TextIn(_, encoding) if how.redact.is_some() => quoted(out, &write::decode(text, *encoding)),
             Self::Text(_) => texted(out, how.encoding),
             Self::Digits(_) => match !text.is_empty() && text.iter().all(u8::is_ascii_digit) {
                 true => quoted(out, text),
                 false => return Err(expected("a status, as `200`, or `-`")),
             },
             Self::TextIn(_, encoding) => texted(out, *encoding),
-            Self::Url(_) => quoted(out, &how.redacted(&write::decode(text, how.encoding), Scope::Url)),
+            Self::Url(_) => quoted(out, &write::decode(text, how.encoding)),
             Self::Query(_) => quoted(out, &how.redacted(&write::decode(text, how.encoding), Scope::Query)),
             Self::Raw(_) => quoted(out, &how.redacted(text, how.raw)),
             Self::Number(_) | Self::Seconds(_) => {
@@ -291,9 +293,13 @@ impl Source {
                 if !text.first().is_some_and(|byte| first.contains(byte)) {
                     return Err(expected(what));
                 }
-                out.bytes().extend_from_slice(&how.redacted(text, Scope::Json));
+                match slot {
+                    // Redacted when it was gathered.
+                    Slot::EXTRA => out.bytes().extend_from_slice(text),
+                    _ => out.bytes().extend_from_slice(&how.redacted(text, Scope::Json)),
+                }
             }
-            Self::Members(_) => out.bytes().extend_from_slice(&how.redacted(text, Scope::Json)),
+            Self::Members(_) => out.bytes().extend_from_slice(text),
             Self::JsonText(_) => quoted(out, &how.redacted(text, Scope::Json)),
             Self::Present(slot, one, other) => {
                 quoted(out, if values.get(*slot).is_none() { other } else { one }.as_bytes());

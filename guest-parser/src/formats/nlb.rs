@@ -12,6 +12,7 @@ use crate::source::Source::{
 };
 use crate::table::{Encoding, Header, Output, Table, field, since};
 use crate::values::{Slot, Values, without_dash};
+use crate::write::is_timestamp;
 
 /// The format.
 pub const TABLE: Table = Table {
@@ -85,31 +86,37 @@ const CUT_LIST: Slot = Slot::OWN[1];
 fn parts(batch: &[u8], values: &mut Values) -> Result<(), Reject> {
     values.endpoint(batch, CLIENT, 0, "column 6, client:port")?;
     values.endpoint(batch, DESTINATION, 1, "column 7, destination:port")?;
-    // AWS cuts the list at 256 bytes, and its last quote with it: then what follows clings to it. The list itself is
-    // URL-encoded, and has no space.
-    let (mut list, mut time) = (values.get(ALPN_LIST), values.get(CREATION_TIME));
-    let mut is_cut = false;
-    if !list.is_none() {
-        if let Some(space) = find(batch, list.start as usize, list.end(), b' ') {
-            let time_end = find(batch, space + 1, list.end(), b' ').unwrap_or(list.end());
-            time = without_dash(batch, Span::between(space + 1, time_end));
-            list = Span::between(list.start as usize, space);
-            is_cut = true;
-        }
-        let whole = without_separator(batch, list);
-        is_cut |= whole != list;
-        values.set(ALPN_LIST, whole);
-    }
+    let (list, cut, behind) = alpn_list(batch, values.get(ALPN_LIST));
+    let time = if behind.is_none() { values.get(CREATION_TIME) } else { without_dash(batch, behind) };
+    values.set(ALPN_LIST, list);
+    values.set(CUT_LIST, cut);
     values.set(TIME_OF_CREATION, time);
-    values.set(CUT_LIST, if is_cut { list } else { Span::NONE });
     Ok(())
 }
 
-/// A list without what parted its last item from one that was cut off.
-fn without_separator(batch: &[u8], list: Span) -> Span {
+/// A list of protocols without the quotes around it; the same again if it was cut; and the column that clings to it then, a time
+/// or `-`. AWS cuts the list at 256 bytes, and its last quote with it. The list itself is URL-encoded, and has no space.
+fn alpn_list(batch: &[u8], list: Span) -> (Span, Span, Span) {
     let text = list.of(batch);
-    let whole = text.strip_suffix(b"\",\"").or(text.strip_suffix(b"\",")).or(text.strip_suffix(b"\"")).unwrap_or(text);
-    Span { len: whole.len() as u32, ..list }
+    // In a record of JSON it has its own quotes.
+    if let [b'"', .., b'"'] = text {
+        return (Span { start: list.start + 1, len: list.len - 2 }, Span::NONE, Span::NONE);
+    }
+    let (mut whole, mut behind) = (list, Span::NONE);
+    if !list.is_none()
+        && let Some(space) = find(batch, list.start as usize, list.end(), b' ')
+    {
+        let end = find(batch, space + 1, list.end(), b' ').unwrap_or(list.end());
+        let word = Span::between(space + 1, end);
+        if word.of(batch) == b"-" || is_timestamp(batch, word) {
+            (whole, behind) = (Span::between(list.start as usize, space), word);
+        }
+    }
+    let text = whole.of(batch);
+    let items = text.strip_suffix(b"\",\"").or(text.strip_suffix(b"\",")).or(text.strip_suffix(b"\"")).unwrap_or(text);
+    let kept = if list.is_none() { list } else { Span { len: items.len() as u32, ..whole } };
+    let is_cut = kept != list;
+    (kept, if is_cut { kept } else { Span::NONE }, behind)
 }
 
 /// The fields of the output, in their order.

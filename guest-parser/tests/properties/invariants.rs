@@ -26,20 +26,25 @@ pub(crate) fn hold(format: &str, style: &str, settings: usize, log: &[u8]) -> Re
             "except": ["@timestamp ~ *5Z", "@timestamp != 2026-10-05T08:15:30Z"],
         }),
         // Columns that the settings name, without the last few that the format knows, and with one that it does not.
-        _ => {
+        _ if Kind::named(format).unwrap().table().is_of_lines() => {
             let known = Kind::named(format).unwrap().table().columns;
             let columns = known[..known.len().saturating_sub(2)].iter().chain(&["new_column"]);
             json!({ "columns": columns.collect::<Vec<_>>(), "keep_message": style != "elb-processor", "redact_query": ["token"] })
         }
+        _ => json!({ "sample": 2 }),
     };
     let mut settings = json!({ "style": style, "format": format });
     settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let is_redacted = settings.get("redact_query").is_some();
     let promised = Aws::configure(serde_json::from_value(settings.clone()).unwrap()).unwrap().formats().remove(0);
     // A header that names a column twice, say, is refused.
     let Some((plan, _, outcome)) = mapped(settings, log)? else { return Ok(()) };
     let has_lines = matches!(plan.framing, Framing::Lines | Framing::LinesFrom(_));
     for event in check::events(&outcome) {
         let event = check::event(event)?;
+        if has_lines && is_redacted && leaks(&event) {
+            return Err(format!("a parameter that is to be redacted is there: {event}"));
+        }
         // As JSON, S3's log has members of its own, of types that AWS does not tell.
         if has_lines || format != "s3-access" {
             check::promises(&event, &promised.fields)?;
@@ -71,4 +76,16 @@ fn records(plan: &Plan, log: &[u8]) -> Vec<u8> {
     });
     let lines = lines.map(|(_, line)| line.strip_suffix(b"\n").unwrap_or(line));
     lines.flat_map(|line| [line, b"\n"]).flatten().copied().collect()
+}
+
+/// Whether a text has a value of the parameter `token`.
+fn leaks(value: &Value) -> bool {
+    let has_value = |text: &str, begin: &str| {
+        text.match_indices(begin).any(|(at, _)| !text[at + begin.len()..].starts_with("REDACTED"))
+    };
+    match value {
+        Value::String(text) => ["?token=", "&token="].iter().any(|begin| has_value(text, begin)),
+        Value::Object(members) => members.values().any(leaks),
+        _ => false,
+    }
 }
