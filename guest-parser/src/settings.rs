@@ -385,6 +385,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_behind_a_redacted_value_stays() {
+        let raw = |settings: Value| events(settings)[0]["message"].as_str().unwrap().to_owned();
+        let without = raw(json!({ "style": "flat", "keep_message": true }));
+        let with = raw(json!({ "style": "flat", "keep_message": true, "redact_query": ["token", "b"] }));
+        assert_eq!(with, without.replace("token=1&b=2", "token=REDACTED&b=REDACTED"));
+        let trail = "{\"eventTime\":\"2026-10-05T08:15:30Z\",\"requestParameters\":{\"u\":\"/?token=1\",\"k\":2}}\n";
+        let event = of("cloudtrail", json!({ "style": "flat", "redact_query": ["token"] }), "", trail);
+        assert!(event.contains(r#""request_parameters":"{\"u\":\"/?token=REDACTED\",\"k\":2}""#), "{event}");
+    }
+
+    #[test]
     fn parameters_are_redacted_wherever_the_url_stands() {
         for style in ["flat", "ecs", "elb-processor"] {
             let settings = json!({ "style": style, "redact_query": ["token"], "keep_message": true });

@@ -201,8 +201,10 @@ impl Source {
             },
             Self::TextIn(_, encoding) => texted(out, *encoding),
             Self::Url(_) => quoted(out, &write::decode(text, how.encoding)),
-            Self::Query(_) => quoted(out, &how.redacted(&write::decode(text, how.encoding), Scope::Query)),
-            Self::Raw(_) => quoted(out, &how.redacted(text, how.raw)),
+            Self::Query(_) => {
+                json::string(out.bytes(), &how.redacted(&write::decode(text, how.encoding), Scope::Query));
+            }
+            Self::Raw(_) => json::string(out.bytes(), &how.redacted(text, how.raw)),
             Self::Number(_) | Self::Seconds(_) => {
                 if matches!(self, Self::Seconds(_)) && text == b"-1" {
                     return Ok(());
@@ -300,7 +302,7 @@ impl Source {
                 }
             }
             Self::Members(_) => out.bytes().extend_from_slice(text),
-            Self::JsonText(_) => quoted(out, &how.redacted(text, Scope::Json)),
+            Self::JsonText(_) => json::string(out.bytes(), &how.redacted(text, Scope::Json)),
             Self::Present(slot, one, other) => {
                 quoted(out, if values.get(*slot).is_none() { other } else { one }.as_bytes());
             }
