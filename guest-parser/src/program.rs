@@ -134,6 +134,8 @@ impl Program {
         let mut opened = [(0, 0); MAX_DEPTH];
         let mut depth = 0;
         let begin = out.len();
+        // What the line does not have, none of its parts has.
+        let may_be_redacted = self.touches(batch, values.get(Slot::LINE));
         for step in &self.steps {
             match step {
                 Step::Text(name, slot, encoding) => {
@@ -151,7 +153,7 @@ impl Program {
                     if value.is_none() {
                         continue;
                     }
-                    if self.touches(batch, value) {
+                    if may_be_redacted && self.touches(batch, value) {
                         self.write_other(batch, values, out, without_quote(*name), &Source::Raw(*slot))?;
                     } else if is_special || self.writing.syntax.separator < b' ' {
                         self.write_text(out, *name, batch, value, Encoding::Plain);
@@ -165,7 +167,7 @@ impl Program {
                     let value = values.get(*slot);
                     if !value.is_none() {
                         let is_written = !is_special || is_short_and_plain(batch, value, encoding.escape());
-                        if is_written && !self.touches(batch, value) {
+                        if is_written && !(may_be_redacted && self.touches(batch, value)) {
                             out.put_both(&self.names, *name, batch, value, Some(b'"'));
                         } else {
                             self.write_other(batch, values, out, without_quote(*name), source)?;

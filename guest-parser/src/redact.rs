@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 
 use elbow_guest::json::escaped;
-use elbow_guest::scan::{Span, Syntax};
+use elbow_guest::scan::{Bytes16, Span, Syntax};
 
-use crate::search::find;
 use crate::table::Encoding;
 use crate::write::decode;
 
@@ -43,29 +42,28 @@ impl Redact {
     /// [`apply`](Self::apply) knows.
     #[inline(always)]
     pub fn touches(&self, batch: &[u8], span: Span) -> bool {
-        if span.is_none() {
-            return false;
-        }
-        let (mut at, end) = (span.start as usize, span.end());
-        while let Some(equals) = find(batch, at, end, b'=') {
-            if self.may_end_in_name(&batch[at..equals]) {
-                return true;
-            }
-            at = equals + 1;
-        }
-        false
+        let text = span.of(batch);
+        memchr::memchr_iter(b'=', text).any(|equals| self.may_end_in_name(&text[..equals]))
     }
 
     /// Whether the last of these bytes may be those of a name, plain or encoded.
-    #[inline(never)]
+    #[inline(always)]
     fn may_end_in_name(&self, text: &[u8]) -> bool {
-        let last = &text[text.len().saturating_sub(LONGEST_CHARACTER)..];
-        let is_last = last.last().is_some_and(|byte| self.ends[usize::from(*byte)]);
+        let is_encoded = match text.last_chunk::<16>() {
+            Some(last) => Bytes16::load(last).equal(b'%') >> (16 - LONGEST_CHARACTER) != 0,
+            None => text[text.len().saturating_sub(LONGEST_CHARACTER)..].contains(&b'%'),
+        };
+        let is_last = text.last().is_some_and(|byte| self.ends[usize::from(*byte)]);
+        is_encoded || is_last && self.ends_in_name(text)
+    }
+
+    #[inline(never)]
+    fn ends_in_name(&self, text: &[u8]) -> bool {
         let ends_in = |name: &String| {
             let end = text.len().checked_sub(name.len()).map(|start| &text[start..]);
             end.is_some_and(|end| end.eq_ignore_ascii_case(name.as_bytes()))
         };
-        last.contains(&b'%') || is_last && (self.names.iter().any(ends_in) || text.contains(&b'%'))
+        self.names.iter().any(ends_in) || text.contains(&b'%')
     }
 
     /// The text with the values of these parameters replaced, wherever it has a query.
