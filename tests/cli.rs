@@ -33,7 +33,7 @@ fn wrong_usage_exits_with_2_and_says_what_would_be_right() {
             &["--set", "style=esc", "a.log"],
             "style: unknown variant `esc`, expected one of `ecs`, `flat`, `elb-processor`",
         ),
-        (&["--set", "stile=ecs", "a.log"], "unknown field `stile`, expected one of `format`, `columns`, `style`"),
+        (&["--set", "stile=ecs", "a.log"], "unknown field `stile`, expected one of `format`, `columns`"),
         (&["--confirm", "closed", "a.log"], "the most that it can prove is `written`"),
         (&["--config", "missing.toml", "a.log"], "failed to read missing.toml"),
         (&["https://b/k"], "s3://bucket/key"),
