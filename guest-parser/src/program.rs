@@ -364,12 +364,13 @@ impl Program {
     /// Whether a value may have parameters that are to be redacted.
     #[inline(always)]
     fn touches(&self, batch: &[u8], value: Span) -> bool {
-        match &self.writing.redact {
-            // Its texts may have escapes in the middle of a name.
-            Some(_) if self.writing.raw == Scope::Json => true,
-            Some(redact) => redact.touches(batch, value),
-            None => false,
-        }
+        self.writing.redact.as_ref().is_some_and(|redact| self.touches_closely(redact, batch, value))
+    }
+
+    #[inline(never)]
+    fn touches_closely(&self, redact: &Redact, batch: &[u8], value: Span) -> bool {
+        // The texts of JSON may have escapes in the middle of a name.
+        self.writing.raw == Scope::Json || redact.touches(batch, value)
     }
 
     /// JSON without the values of the parameters that are to be redacted.
