@@ -50,6 +50,7 @@ install: toolchain ## elbow into ~/.cargo/bin
 .PHONY: lint
 lint: toolchain ## Formatting and clippy, warnings as errors
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy $(RELEASE) --workspace --all-targets --all-features -- --deny warnings
 
 .PHONY: doc

@@ -2,7 +2,7 @@
 
 use elbow_guest::scan::Fields;
 
-use crate::json_record::snake_case_of_camel;
+use crate::recognise::Kind;
 use crate::settings::{Settings, Style};
 use crate::source::Source;
 use crate::styles::Named;
@@ -13,6 +13,8 @@ use crate::values::{SLOTS, Slot};
 pub struct Columns {
     /// Where each goes.
     pub order: Vec<Slot>,
+    /// Whether somebody has chosen them, and what parts them, for a delivery of their own.
+    pub are_chosen: bool,
     are_in_order: bool,
     /// Those that no table knows, with the slots they go to.
     new: Vec<(String, Slot)>,
@@ -41,20 +43,38 @@ pub fn columns(table: &Table, head: &[u8]) -> Result<Option<Columns>, String> {
         };
         return Err(format!("expected {expected}; if the files have none, set `columns` to their names"));
     }
-    Columns::named(table, &names, "the header").map(Some)
+    let columns = Columns::named(table, &names, "the header")?;
+    Ok(Some(Columns { are_chosen: is_w3c, ..columns }))
+}
+
+/// Of these formats, those that know most of these columns; none, if none knows any.
+pub fn formats_of(names: &[String], kinds: Vec<Kind>) -> Vec<Kind> {
+    let known = |kind: Kind| match kind.table().is_of_lines() {
+        true => names.iter().filter(|name| known_column(kind.table(), name).is_some()).count(),
+        false => 0,
+    };
+    let counts: Vec<(Kind, usize)> = kinds.into_iter().map(|kind| (kind, known(kind))).collect();
+    let most = counts.iter().map(|(_, count)| *count).max().unwrap_or_default();
+    counts.into_iter().filter(|(_, count)| *count == most && most > 0).map(|(kind, _)| kind).collect()
 }
 
 /// The column of a table with this name, in whatever case and with whatever between its words. AWS's interfaces have some other
 /// names, too.
 pub fn known_column(table: &Table, name: &str) -> Option<usize> {
-    let plain = snake_case_of_camel(name);
-    let position = |name: &str, plain: &str| {
-        let is_same = |column: &&str| column.eq_ignore_ascii_case(name);
-        let is_alike = |column: &&str| snake_case_of_camel(column) == plain;
-        table.columns.iter().position(is_same).or_else(|| table.columns.iter().position(is_alike))
+    let position = |name: &str| {
+        let same = table.columns.iter().position(|column| column.eq_ignore_ascii_case(name));
+        same.or_else(|| table.columns.iter().position(|column| is_alike(column, name)))
     };
-    let other = || ALIASES.iter().find(|(alias, _)| *alias == plain).and_then(|(_, name)| position(name, name));
-    position(name, &plain).or_else(other)
+    let other = || ALIASES.iter().find(|(alias, _)| is_alike(alias, name)).and_then(|(_, name)| position(name));
+    position(name).or_else(other)
+}
+
+/// Whether two names have the same letters and digits, and any.
+fn is_alike(one: &str, other: &str) -> bool {
+    fn letters(name: &str) -> impl Iterator<Item = u8> {
+        name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
+    }
+    letters(one).next().is_some() && letters(one).eq(letters(other))
 }
 
 /// What AWS's interfaces call a column, and its name.
@@ -73,11 +93,11 @@ pub const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 impl Columns {
     /// Those that the settings name.
     pub fn configured(table: &Table, names: &[String]) -> Result<Self, String> {
-        Self::named(table, names, "`columns`")
+        Ok(Self { are_chosen: true, ..Self::named(table, names, "`columns`")? })
     }
 
     fn named(table: &Table, names: &[String], whose: &str) -> Result<Self, String> {
-        let mut columns = Self { order: Vec::new(), are_in_order: false, new: Vec::new() };
+        let mut columns = Self { order: Vec::new(), are_chosen: false, are_in_order: false, new: Vec::new() };
         for name in names {
             let known = known_column(table, name);
             let slot = match known {
@@ -169,6 +189,19 @@ pub fn snake_case(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_columns_of_a_format_are_alike() {
+        for table in Kind::ALL.map(Kind::table) {
+            for (index, name) in table.columns.iter().enumerate() {
+                let alike = |other: &&str| is_alike(name, other);
+                assert_eq!(table.columns.iter().position(alike), Some(index), "{name}");
+                assert_eq!(known_column(table, &name.to_ascii_uppercase().replace('-', "_")), Some(index), "{name}");
+            }
+        }
+        assert_eq!(known_column(Kind::Alb.table(), "REQUEST_LINE"), known_column(Kind::Alb.table(), "request"));
+        assert_eq!(known_column(Kind::Alb.table(), "-"), None);
+    }
 
     #[test]
     fn names_are_in_snake_case() {

@@ -30,8 +30,6 @@ pub struct Members {
     table: &'static Table,
     /// The objects that are taken apart.
     apart: Vec<&'static str>,
-    /// Whether a text `-` is no value, as in the format's lines.
-    dash_is_null: bool,
 }
 
 /// How many spellings are remembered.
@@ -56,7 +54,7 @@ pub struct Decoded {
 
 impl Members {
     /// For a table whose columns are members.
-    pub fn new(table: &'static Table, is_of_lines: bool) -> Self {
+    pub fn new(table: &'static Table) -> Self {
         let columns = table.columns.iter().enumerate().map(|(index, name)| {
             let slot = Slot::column(index);
             let has = |is: fn(&Source) -> bool| {
@@ -66,13 +64,7 @@ impl Members {
             (*name, Column { slot, is_json: is_kept || has(|source| matches!(source, Source::JsonText(_))), is_kept })
         });
         let apart = table.columns.iter().filter_map(|name| Some(name.split_once('.')?.0));
-        Self {
-            columns: columns.collect(),
-            others: RefCell::default(),
-            table,
-            apart: apart.collect(),
-            dash_is_null: is_of_lines,
-        }
+        Self { columns: columns.collect(), others: RefCell::default(), table, apart: apart.collect() }
     }
 
     /// Reads a record.
@@ -98,7 +90,7 @@ impl Members {
 
     /// The column that a member of another spelling is, where members are columns of lines.
     fn other(&self, name: &str) -> Option<&'static str> {
-        if !self.dash_is_null {
+        if !self.table.is_of_lines() {
             return None;
         }
         if let Some(known) = self.others.borrow().get(name) {
@@ -114,7 +106,8 @@ impl Members {
 
     fn member(&self, name: &str, value: &RawValue, values: &mut Values, decoded: &mut Decoded) -> Result<(), Reject> {
         let json = value.get();
-        if json == "null" || (self.dash_is_null && json == "\"-\"") {
+        // In place of lines, a text `-` is no value, as in them.
+        if json == "null" || (self.table.is_of_lines() && json == "\"-\"") {
             return Ok(());
         }
         let column = self.columns.get(name).or_else(|| self.columns.get(self.other(name)?));

@@ -22,6 +22,7 @@
 //! | [`values`] | the slots, and the parts that formats share: addresses, request lines |
 //! | [`search`] | bytes within a batch |
 //! | [`program`] | table, style and settings, compiled into steps |
+//! | [`times`] | the forms of times |
 //! | [`write`](mod@write) | from a part of a line to a JSON value |
 //! | [`client`] | what lookup tables know of the client's address |
 //! | [`condition`] | which records become events at all |
@@ -41,6 +42,7 @@ pub mod sound;
 pub mod source;
 pub mod styles;
 pub mod table;
+pub mod times;
 pub mod values;
 pub mod write;
 
@@ -63,6 +65,8 @@ use values::{Slot, Values};
 /// The mapping `aws`.
 pub struct Aws {
     settings: Settings,
+    /// The formats whose columns the settings name.
+    with_columns: Vec<Kind>,
     /// Set by `begin`.
     reader: Option<Reader>,
 }
@@ -106,11 +110,11 @@ impl Aws {
         let place = object.map(|object| (object.bucket.as_deref().unwrap_or_default(), object.key.as_str()));
         let input = match found.shape {
             Shape::Nothing => Input::Nothing,
-            Shape::Json => Input::Json(Members::new(table, table.is_of_lines())),
-            Shape::Lines => match self.columns(table, object)? {
+            Shape::Json => Input::Json(Members::new(table)),
+            Shape::Lines => match self.columns(kind, object)? {
                 None => Input::Lines(table.syntax),
                 Some(columns) => {
-                    let separator = self.separator(table, &columns, object);
+                    let separator = self.separator(table.syntax, &columns, object);
                     Input::Named(Syntax { separator, ..table.syntax }, columns)
                 }
             },
@@ -139,48 +143,35 @@ impl Aws {
         Ok(Reader { table, program, filter, input, style, values: RefCell::default(), decoded: RefCell::default() })
     }
 
-    /// The columns of files that name them, or for which the settings do.
-    fn columns(&self, table: &'static Table, object: Option<&Object>) -> Result<Option<Columns>, String> {
-        let configured = &self.settings.columns;
+    /// The columns of files that name them, or for which the settings do; a line `#Fields:` goes before the settings.
+    fn columns(&self, kind: Kind, object: Option<&Object>) -> Result<Option<Columns>, String> {
+        let is_w3c = object.is_some_and(|object| header::is_w3c(&object.head));
         match object {
-            Some(object) if configured.is_empty() || header::is_w3c(&object.head) => {
-                header::columns(table, &object.head)
+            _ if self.with_columns.contains(&kind) && !is_w3c => {
+                Columns::configured(kind.table(), &self.settings.columns).map(Some)
             }
-            _ if !configured.is_empty() && self.is_meant(table) => Columns::configured(table, configured).map(Some),
-            _ => Ok(None),
+            Some(object) => header::columns(kind.table(), &object.head),
+            None => Ok(None),
         }
     }
 
-    /// Whether the columns that the settings name are those of this table: of all that are read, it knows most of them.
-    fn is_meant(&self, table: &'static Table) -> bool {
-        let known = |table: &Table| {
-            let names = self.settings.columns.iter();
-            if table.is_of_lines() {
-                names.filter(|name| header::known_column(table, name).is_some()).count()
-            } else {
-                0
-            }
-        };
-        let most = self.kinds().into_iter().map(|kind| known(kind.table())).max();
-        Some(known(table)) == most && most > Some(0)
-    }
-
-    /// What parts the columns. Who has logs delivered with columns of their own choice also chooses what parts them.
-    fn separator(&self, table: &Table, columns: &Columns, object: Option<&Object>) -> u8 {
-        let is_chosen = |object: &&Object| !self.settings.columns.is_empty() || header::is_w3c(&object.head);
-        match (object.filter(is_chosen), self.settings.separator) {
-            (Some(_), Some(separator)) => separator,
-            (Some(object), None) => recognise::separator(&object.head, table.syntax, columns.order.len()),
-            (None, _) => table.syntax.separator,
+    /// What parts the columns. Who chooses the columns also chooses what parts them.
+    fn separator(&self, syntax: Syntax, columns: &Columns, object: Option<&Object>) -> u8 {
+        match (self.settings.separator, object) {
+            _ if !columns.are_chosen => syntax.separator,
+            (Some(separator), _) => separator,
+            (None, Some(object)) => recognise::separator(&object.head, syntax, columns.order.len()),
+            (None, None) => syntax.separator,
         }
     }
 
     /// The names of the fields of all formats, as conditions, `rename` and `drop` may have them.
     fn all_names(&self) -> Result<Vec<String>, String> {
         let mut names = Vec::new();
-        for table in self.kinds().into_iter().map(Kind::table) {
+        for kind in self.kinds() {
+            let table = kind.table();
             let mut fields = styles::named(table, &self.settings, None);
-            if let Some(columns) = self.columns(table, None)? {
+            if let Some(columns) = self.columns(kind, None)? {
                 columns.add_new(table, &self.settings, &mut fields);
             }
             names.extend(conditions_see(table, &fields).iter().map(Named::name));
@@ -207,12 +198,12 @@ impl Mapping for Aws {
         if let Some(mistake) = redact::mistake(&settings.redact_query) {
             return Err(mistake);
         }
-        let aws = Self { settings, reader: None };
+        let mut aws = Self { settings, with_columns: vec![], reader: None };
         if let Some(mistake) = client::mistake(&aws.settings) {
             return Err(mistake);
         }
-        let is_meant = |kind: Kind| aws.is_meant(kind.table());
-        if !aws.settings.columns.is_empty() && !aws.kinds().into_iter().any(is_meant) {
+        aws.with_columns = header::formats_of(&aws.settings.columns, aws.kinds());
+        if aws.with_columns.is_empty() && !aws.settings.columns.is_empty() {
             return Err("columns: expected the names of columns, none of these is one of a format of lines".into());
         }
         if !aws.settings.names_fields() {
@@ -243,7 +234,7 @@ impl Mapping for Aws {
             None => recognise::recognise(&object.key, &object.head)?,
         };
         self.reader = Some(self.reader(kind, Some(object))?);
-        Ok(recognise::plan(kind, object, !self.settings.columns.is_empty()))
+        Ok(recognise::plan(kind, object, self.with_columns.contains(&kind)))
     }
 
     fn syntax(&self) -> Option<Syntax> {

@@ -16,6 +16,7 @@ use crate::settings::Settings;
 use crate::source::{Mistake, Source, Test, Writing};
 use crate::styles::Named;
 use crate::table::{Encoding, Table};
+use crate::times;
 use crate::values::{Slot, Values};
 use crate::write;
 
@@ -186,7 +187,7 @@ impl Program {
                 }
                 Step::DateTime(name, slots, source) => {
                     let [date, time] = slots.map(|slot| values.get(slot));
-                    if write::is_date(batch, date) && write::is_time_of_day(batch, time) {
+                    if times::is_date(batch, date) && times::is_time_of_day(batch, time) {
                         out.put_both(&self.names, *name, batch, date, Some(b'T'));
                         out.put(batch, time);
                         out.push(b'Z');
@@ -205,11 +206,11 @@ impl Program {
                 }
                 Step::Time(name, slot, is_needed) => {
                     let value = values.get(*slot);
-                    if !value.is_none() && write::is_timestamp(batch, value) {
+                    if !value.is_none() && times::is_timestamp(batch, value) {
                         out.put_both(&self.names, *name, batch, value, None);
-                        write::end_of_time(out);
+                        times::end_of_time(out);
                     } else if *is_needed || !value.is_none() {
-                        return Err(self.reject(Mistake { slot: *slot, expected: write::A_TIME }, *name));
+                        return Err(self.reject(Mistake { slot: *slot, expected: times::A_TIME }, *name));
                     }
                 }
                 Step::List(name, slot, by, item) => {

@@ -12,7 +12,7 @@ use crate::formats::{
 };
 use crate::header::{self, BYTE_ORDER_MARK};
 use crate::table::{self, Table};
-use crate::write::is_whole_timestamp as is_timestamp;
+use crate::times::is_whole_timestamp as is_timestamp;
 
 /// The formats that this mapping reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +105,7 @@ pub fn recognise(key: &str, head: &[u8]) -> Result<Kind, String> {
     if let Some(kind) = by_key(key) {
         return Ok(kind);
     }
+    let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
     let Some(line) =
         head.split(|b| *b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).find(|line| !line.is_empty())
     else {
@@ -316,7 +317,6 @@ fn has_shape(text: &str, shape: &str) -> bool {
 }
 
 fn by_line(line: &[u8]) -> Option<Kind> {
-    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
     if line.starts_with(b"#Version:") || line.starts_with(b"#Fields:") {
         return Some(Kind::CloudFront);
     }
@@ -397,6 +397,26 @@ mod tests {
     }
 
     #[test]
+    fn what_parts_columns_is_seen_in_the_first_record() {
+        for (record, columns, expected) in [
+            ("a\tb c\td", 3, b'\t'),
+            ("a b c", 3, b' '),
+            // A tab within a text does not part columns, nor do the spaces of a short or a long record.
+            ("a \"b\tc\" d e\tf", 4, b' '),
+            ("a\tb\t\"c d e f g\" h i", 4, b'\t'),
+            ("a b\tc d e f g h", 9, b' '),
+            // Nothing is said.
+            ("a", 3, b' '),
+            ("", 3, b' '),
+        ] {
+            let head = format!("#Fields: x\n\r\n{record}\n");
+            let found = separator(head.as_bytes(), Syntax::SPACES, columns);
+            assert_eq!(found, expected, "{record:?}");
+        }
+        assert_eq!(separator(b"#Fields: x\n", Syntax::TABS, 3), b'\t');
+    }
+
+    #[test]
     fn without_such_a_key_the_first_line_decides() {
         let classic = b"\r\n2026-10-05T08:15:30.120450Z demo-clb 192.0.2.10:51000 - ";
         let alb = b"\xEF\xBB\xBFh2 2026-10-05T08:15:30.120450Z app/demo-alb/0123 192.0.2.10:51000 ";
@@ -406,7 +426,7 @@ mod tests {
         assert_eq!(recognise("-", health), Ok(Kind::AlbHealthCheck));
         assert_eq!(recognise("-", b"#Version: 1.0\n#Fields: date time\n"), Ok(Kind::CloudFront));
         assert_eq!(recognise("-", b"#Version: 1.0\n#Fields: time client:port request\r\n"), Ok(Kind::Alb));
-        assert_eq!(recognise("-", b"#Fields: time listener TLS_HANDSHAKE_TIME\n"), Ok(Kind::Nlb));
+        assert_eq!(recognise("-", b"\xEF\xBB\xBF#Fields: time listener TLS_HANDSHAKE_TIME\n"), Ok(Kind::Nlb));
         assert_eq!(recognise("-", b"version srcaddr dstaddr new-column\n"), Ok(Kind::VpcFlow));
         assert!(recognise("-", b"\0\xFF\n").unwrap_err().contains("set `format`"));
         assert!(recognise("-", b"PAR1\x15\x04").unwrap_err().contains("Parquet"));

@@ -252,6 +252,8 @@ mod tests {
             (Scope::Url, "/a?%74oken=1", "/a?%74oken=REDACTED"),
             (Scope::Url, "/a?toke%6E=1", "/a?toke%6E=REDACTED"),
             (Scope::Url, "/a?toke%25%36%65=1", "/a?toke%25%36%65=REDACTED"),
+            (Scope::Url, "/a/path/of/some/length?toke%256E=1", "/a/path/of/some/length?toke%256E=REDACTED"),
+            (Scope::Url, "/a/path/of/some/length?toke%25%36%65=1", "/a/path/of/some/length?toke%25%36%65=REDACTED"),
             (Scope::Url, "/a?token=1?2 3\"4&b", "/a?token=REDACTED&b"),
             (Scope::Url, "/a?to=http://h/?token=1&b", "/a?to=http://h/?token=REDACTED&b"),
             (Scope::Url, "/a?token", "/a?token"),

@@ -20,7 +20,8 @@ pub struct Settings {
     /// The format of all objects. Left out, or `"auto"`, each object is recognised by its key, else by its first line.
     #[serde(deserialize_with = "auto_or_kind")]
     pub format: Option<Kind>,
-    /// The names of the columns, in their order, of files that should name them, but have no header.
+    /// The names of the columns, in their order, of files that should name them, but have no header. They count for the format
+    /// that knows most of them; a file's own line `#Fields:` goes before.
     pub columns: Vec<String>,
     /// What parts the columns of files that name them in a line `#Fields:`, or whose `columns` are set: a tab, a space, `,`, `;`
     /// or `|`. Left out, a tab or a space: that which gives the first record as many columns as there are names.
@@ -341,6 +342,23 @@ mod tests {
         assert_eq!(events, "{\"@timestamp\":\"2026-10-05T08:15:30Z\",\"elb\":\"shop\",\"mine\":\"7\"}\n");
         let promised = configured(settings).unwrap().formats().remove(0).fields;
         assert!(promised.iter().any(|field| field.name == "mine"));
+    }
+
+    #[test]
+    fn columns_of_one_format_are_not_those_of_another() {
+        let settings = json!({ "style": "flat", "separator": "|", "columns": ["date", "time", "c-ip", "x-new"] });
+        let outcome = |head: &str, records: &str| {
+            String::from_utf8(crate::mapped(settings.clone(), head, records).events).unwrap()
+        };
+        let vpc = "srcaddr bytes start\n";
+        let event = outcome(vpc, "192.0.2.1 7 1791188100\n");
+        assert_eq!(
+            event,
+            "{\"@timestamp\":\"2026-10-05T08:15:00Z\",\"srcaddr\":\"192.0.2.1\",\"bytes\":7,\"start\":1791188100}\n"
+        );
+        // A header of its own goes before.
+        let event = outcome("#Version: 1.0\n#Fields: date time sc-status\n", "2026-10-05|08:15:00|200\n");
+        assert_eq!(event, "{\"@timestamp\":\"2026-10-05T08:15:00Z\",\"sc_status\":200}\n");
     }
 
     #[test]

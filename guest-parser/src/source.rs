@@ -8,6 +8,7 @@ use elbow_guest::{Buffer, JsonType, json};
 use crate::client::{Fact, Facts};
 use crate::redact::{Redact, Scope};
 use crate::table::Encoding;
+use crate::times;
 use crate::values::{Slot, Values};
 use crate::write;
 
@@ -68,8 +69,8 @@ pub enum Source {
     Json(Slot, JsonType),
     /// A JSON value as text.
     JsonText(Slot),
-    /// In a record of JSON, the members that no table knows, as an object.
-    Members(Slot),
+    /// In a record of JSON, the members that no table knows: JSON of this type that was gathered, and redacted, for it.
+    Members(Slot, JsonType),
     /// The first where there is a value, else the second.
     Present(Slot, &'static str, &'static str),
     /// The same for each event: a JSON value.
@@ -128,7 +129,7 @@ impl Source {
             | Known(slot, _)
             | Json(slot, _)
             | JsonText(slot)
-            | Members(slot) => Some(*slot),
+            | Members(slot, _) => Some(*slot),
             Constant(_) | ListenerProtocol(..) | Present(..) => None,
         }
     }
@@ -139,9 +140,8 @@ impl Source {
         match self {
             Number(_) | Seconds(_) | Nanoseconds(..) | Milliseconds(_) => JsonType::Number,
             Flag(_) => JsonType::Boolean,
-            Json(_, json_type) => *json_type,
+            Json(_, json_type) | Members(_, json_type) => *json_type,
             Known(_, fact) => fact.json_type(),
-            Members(_) => JsonType::Object,
             Texts(..) | Parted(..) | Forwarded(_) | Numbers(..) | Columns(_) => JsonType::Array,
             Constant(json) => match json.as_bytes().first() {
                 Some(b'[') => JsonType::Array,
@@ -171,7 +171,7 @@ impl Source {
         if let Self::CloudFrontTime(slots) = self {
             let [date, time, seconds, milliseconds] = slots.map(part);
             let expected = Mistake { slot: slots[0], expected: "a date and a time, as `2026-10-05` and `08:15:30`" };
-            let time = write::cloudfront_time(date, time, seconds, milliseconds).ok_or(expected)?;
+            let time = times::cloudfront_time(date, time, seconds, milliseconds).ok_or(expected)?;
             json::string(out.bytes(), time.as_bytes());
             return Ok(());
         }
@@ -186,21 +186,21 @@ impl Source {
         }
         let text = span.of(batch);
         let quoted = |out: &mut Buffer, text: &[u8]| json::string(out.bytes(), &how.redacted(text, Scope::Url));
-        let texted = |out: &mut Buffer, encoding| {
-            out.push(b'"');
-            write::text(out, batch, span, encoding);
-            out.push(b'"');
+        let decoded = |out: &mut Buffer, encoding| match how.redact {
+            Some(_) => quoted(out, &write::decode(text, encoding)),
+            None => {
+                out.push(b'"');
+                write::text(out, batch, span, encoding);
+                out.push(b'"');
+            }
         };
         match self {
-            Self::Text(_) if how.redact.is_some() => quoted(out, &write::decode(text, how.encoding)),
-            Self::TextIn(_, encoding) if how.redact.is_some() => quoted(out, &write::decode(text, *encoding)),
-            Self::Text(_) => texted(out, how.encoding),
+            Self::Text(_) | Self::Url(_) => decoded(out, how.encoding),
+            Self::TextIn(_, encoding) => decoded(out, *encoding),
             Self::Digits(_) => match !text.is_empty() && text.iter().all(u8::is_ascii_digit) {
                 true => quoted(out, text),
                 false => return Err(expected("a status, as `200`, or `-`")),
             },
-            Self::TextIn(_, encoding) => texted(out, *encoding),
-            Self::Url(_) => quoted(out, &write::decode(text, how.encoding)),
             Self::Query(_) => {
                 json::string(out.bytes(), &how.redacted(&write::decode(text, how.encoding), Scope::Query));
             }
@@ -214,24 +214,24 @@ impl Source {
                 }
             }
             Self::Time(_) | Self::OptionalTime(_) => {
-                if !write::is_timestamp(batch, span) {
-                    return Err(expected(write::A_TIME));
+                if !times::is_timestamp(batch, span) {
+                    return Err(expected(times::A_TIME));
                 }
                 out.push(b'"');
                 out.put(batch, span);
-                write::end_of_time(out);
+                times::end_of_time(out);
             }
             Self::BracketTime(_, zone) => {
-                let time = write::bracket_time(text, part(*zone));
+                let time = times::bracket_time(text, part(*zone));
                 quoted(out, time.ok_or_else(|| expected("a time, as `[05/Oct/2026:08:15:30 +0000]`"))?.as_bytes());
             }
             Self::EpochSeconds(_) => {
-                quoted(out, write::epoch_time(text, false).ok_or_else(|| expected("seconds since 1970"))?.as_bytes());
+                quoted(out, times::epoch_time(text, false).ok_or_else(|| expected("seconds since 1970"))?.as_bytes());
             }
             Self::EpochMilliseconds(_) => {
                 quoted(
                     out,
-                    write::epoch_time(text, true).ok_or_else(|| expected("milliseconds since 1970"))?.as_bytes(),
+                    times::epoch_time(text, true).ok_or_else(|| expected("milliseconds since 1970"))?.as_bytes(),
                 );
             }
             Self::Nanoseconds(_, places) => {
@@ -295,13 +295,9 @@ impl Source {
                 if !text.first().is_some_and(|byte| first.contains(byte)) {
                     return Err(expected(what));
                 }
-                match slot {
-                    // Redacted when it was gathered.
-                    Slot::EXTRA => out.bytes().extend_from_slice(text),
-                    _ => out.bytes().extend_from_slice(&how.redacted(text, Scope::Json)),
-                }
+                out.bytes().extend_from_slice(&how.redacted(text, Scope::Json));
             }
-            Self::Members(_) => out.bytes().extend_from_slice(text),
+            Self::Members(..) => out.bytes().extend_from_slice(text),
             Self::JsonText(_) => json::string(out.bytes(), &how.redacted(text, Scope::Json)),
             Self::Present(slot, one, other) => {
                 quoted(out, if values.get(*slot).is_none() { other } else { one }.as_bytes());

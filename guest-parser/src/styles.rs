@@ -38,7 +38,7 @@ impl Named {
     /// In a record of JSON, what is not known is members rather than columns: a list of them.
     pub fn take_members(&mut self) {
         if let Source::Columns(slot) = self.source {
-            self.source = Source::Json(slot, JsonType::Array);
+            self.source = Source::Members(slot, JsonType::Array);
         }
     }
 

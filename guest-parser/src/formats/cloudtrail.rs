@@ -130,5 +130,5 @@ const FIELDS: &[Output] = &[
     field(Json(EVENT_CONTEXT, JsonType::Object), "event_context", &["aws.cloudtrail.event_context"], "context of the event"),
     field(Address(SOURCE_IP_ADDRESS), "source_ip", &["source.ip"], "client's address, if it is one"),
     field(Present(ERROR_CODE, "failure", "success"), "", &["event.outcome"], "`failure` if there is an error, else `success`"),
-    field(Members(Slot::EXTRA), "", &["aws.cloudtrail.extra_fields"], "members that AWS has added since"),
+    field(Members(Slot::EXTRA, JsonType::Object), "", &["aws.cloudtrail.extra_fields"], "members that AWS has added since"),
 ];

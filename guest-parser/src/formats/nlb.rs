@@ -11,8 +11,8 @@ use crate::source::Source::{
     Columns, Flag, Nanoseconds, Number, OptionalTime, Parted, Text, TextIn, Time, TlsName, TlsVersion,
 };
 use crate::table::{Encoding, Header, Output, Table, field, since};
+use crate::times::is_timestamp;
 use crate::values::{Slot, Values, without_dash};
-use crate::write::is_timestamp;
 
 /// The format.
 pub const TABLE: Table = Table {

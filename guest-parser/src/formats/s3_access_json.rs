@@ -2,6 +2,7 @@
 //!
 //! AWS has not published all of its members. Those that are not listed here are fields under their own names.
 
+use elbow_guest::JsonType;
 use elbow_guest::scan::Syntax;
 
 use crate::source::Source::{Members, Text, Time};
@@ -41,5 +42,5 @@ const FIELDS: &[Output] = &[
     field(Text(REMOTE_IP), "remote_ip", &["client.address"], "client's address"),
     field(Text(OPERATION), "operation", &["event.action"], "operation, as `REST.GET.OBJECT`"),
     field(Text(SCHEMA_VERSION_ID), "schema_version_id", &["aws.s3access.schema_version_id"], "version of the log"),
-    field(Members(Slot::EXTRA), "", &["aws.s3access.extra_fields"], "members that are not known"),
+    field(Members(Slot::EXTRA, JsonType::Object), "", &["aws.s3access.extra_fields"], "members that are not known"),
 ];

@@ -151,5 +151,5 @@ const FIELDS: &[Output] = &[
     field(Address(HTTP_REQUEST_CLIENT_IP), "", &["source.ip"], "client's address, if it is one"),
     field(HttpVersion(HTTP_REQUEST_HTTP_VERSION), "", &["http.version"], "HTTP version, as `1.1`"),
     field(Choice(ACTION, "BLOCK", "failure", "success"), "", &["event.outcome"], "`failure` for `BLOCK`, else `success`"),
-    field(Members(Slot::EXTRA), "", &["aws.waf.extra_fields"], "members that AWS has added since"),
+    field(Members(Slot::EXTRA, JsonType::Object), "", &["aws.waf.extra_fields"], "members that AWS has added since"),
 ];
