@@ -131,6 +131,15 @@ impl Program {
     /// is not what its column must hold.
     #[inline(always)]
     pub fn write(&self, batch: &[u8], is_special: bool, values: &Values, out: &mut Buffer) -> Result<(), Reject> {
+        out.lend(
+            #[inline(always)]
+            |out| self.write_steps(batch, is_special, values, out),
+        )
+    }
+
+    /// All that is called here, rather than inlined, is lent the buffer, which otherwise is in registers.
+    #[inline(always)]
+    fn write_steps(&self, batch: &[u8], is_special: bool, values: &Values, out: &mut Buffer) -> Result<(), Reject> {
         // Where an object's name begins, and where its members do.
         let mut opened = [(0, 0); MAX_DEPTH];
         let mut depth = 0;
@@ -145,7 +154,7 @@ impl Program {
                         if !is_special || is_short_and_plain(batch, value, encoding.escape()) {
                             out.put_both(&self.names, *name, batch, value, Some(b'"'));
                         } else {
-                            self.write_text(out, *name, batch, value, *encoding);
+                            out.lend(|out| self.write_text(out, *name, batch, value, *encoding));
                         }
                     }
                 }
@@ -155,12 +164,14 @@ impl Program {
                         continue;
                     }
                     if may_be_redacted && self.touches(batch, value) {
-                        self.write_other(batch, values, out, without_quote(*name), &Source::Raw(*slot))?;
+                        out.lend(|out| {
+                            self.write_other(batch, values, out, without_quote(*name), &Source::Raw(*slot))
+                        })?;
                     } else if is_special || self.writing.syntax.separator < b' ' {
-                        self.write_text(out, *name, batch, value, Encoding::Plain);
+                        out.lend(|out| self.write_text(out, *name, batch, value, Encoding::Plain));
                     } else {
                         out.put(&self.names, *name);
-                        out.put_quoted(batch, value);
+                        out.lend(|out| out.put_quoted(batch, value));
                         out.push(b'"');
                     }
                 }
@@ -171,7 +182,7 @@ impl Program {
                         if is_written && !(may_be_redacted && self.touches(batch, value)) {
                             out.put_both(&self.names, *name, batch, value, Some(b'"'));
                         } else {
-                            self.write_other(batch, values, out, without_quote(*name), source)?;
+                            out.lend(|out| self.write_other(batch, values, out, without_quote(*name), source))?;
                         }
                     }
                 }
@@ -181,7 +192,7 @@ impl Program {
                         if value.len > 0 && are_digits(batch, value.start as usize, value.end()) {
                             out.put_both(&self.names, *name, batch, value, Some(b'"'));
                         } else {
-                            self.write_other(batch, values, out, without_quote(*name), source)?;
+                            out.lend(|out| self.write_other(batch, values, out, without_quote(*name), source))?;
                         }
                     }
                 }
@@ -193,7 +204,7 @@ impl Program {
                         out.push(b'Z');
                         out.push(b'"');
                     } else {
-                        self.write_other(batch, values, out, without_quote(*name), source)?;
+                        out.lend(|out| self.write_other(batch, values, out, without_quote(*name), source))?;
                     }
                 }
                 Step::Number(name, slot, kind) => {
@@ -201,7 +212,7 @@ impl Program {
                     if write::is_plain_number(batch, value) {
                         out.put_both(&self.names, *name, batch, value, None);
                     } else if !value.is_none() {
-                        self.write_odd_number(out, value.of(batch), *name, *slot, *kind)?;
+                        out.lend(|out| self.write_odd_number(out, value.of(batch), *name, *slot, *kind))?;
                     }
                 }
                 Step::Time(name, slot, is_needed) => {
@@ -249,18 +260,21 @@ impl Program {
                         let number = Span { start: value.start + 4, len: 3 };
                         out.put_both(&self.names, *name, batch, number, Some(b'"'));
                     } else if !value.is_none() {
-                        self.write_other(batch, values, out, without_quote(*name), source)?;
+                        out.lend(|out| self.write_other(batch, values, out, without_quote(*name), source))?;
                     }
                 }
                 Step::Other(name, source, slot) => {
                     if slot.is_none_or(|slot| !values.get(slot).is_none()) {
-                        self.write_other(batch, values, out, *name, source)?;
+                        out.lend(|out| self.write_other(batch, values, out, *name, source))?;
                     }
                 }
             }
         }
         match out.len() == begin {
-            true => out.bytes().extend_from_slice(b"{}"),
+            true => {
+                out.push(b'{');
+                out.push(b'}');
+            }
             false => close(out, begin),
         }
         Ok(())
@@ -283,10 +297,10 @@ impl Program {
         let is_one = value.len > 0 && find(batch, value.start as usize, value.end(), by).is_none();
         if is_special || !is_one {
             out.put(&self.names, name);
-            return match item {
+            return out.lend(|out| match item {
                 Item::Text => write::texts(out, value.of(batch), by, self.writing.encoding),
                 Item::Number => write::numbers(out, value.of(batch), by),
-            };
+            });
         }
         match item {
             Item::Text => {
@@ -301,9 +315,11 @@ impl Program {
             }
             Item::Number => {
                 out.put(&self.names, name);
-                if !write::odd_number(out, value.of(batch)) {
-                    json::string(out.bytes(), value.of(batch));
-                }
+                out.lend(|out| {
+                    if !write::odd_number(out, value.of(batch)) {
+                        json::string(out.bytes(), value.of(batch));
+                    }
+                });
             }
         }
         out.push(b']');

@@ -3,6 +3,10 @@
 //! A copy of a few bytes by `memory.copy` is, in the sandbox, a call out of it, and costs more than the bytes. So of
 //! what is appended 32 bytes are copied, or a multiple of 64: bytes behind the source's part that exist, into room that
 //! exists, and that the next part is written over.
+//!
+//! A function that is called, rather than inlined, finds the buffer in memory, and then each step of a mapping would wait
+//! for the length that the step before it has stored there. So all here that is not rare is inlined, and what is rare is
+//! given the buffer by [`Buffer::lend`].
 
 use crate::scan::{Bytes16, Span};
 
@@ -47,6 +51,15 @@ impl Buffer {
         self.bytes.truncate(len);
     }
 
+    /// Lets a function write that is called rather than inlined, so that only while it does the buffer has a place in memory.
+    #[inline(always)]
+    pub fn lend<T>(&mut self, write: impl FnOnce(&mut Self) -> T) -> T {
+        let mut lent = std::mem::take(self);
+        let written = write(&mut lent);
+        *self = lent;
+        written
+    }
+
     /// Replaces a byte that was written.
     #[inline(always)]
     pub fn set(&mut self, at: usize, byte: u8) {
@@ -56,7 +69,15 @@ impl Buffer {
     /// Appends a byte.
     #[inline(always)]
     pub fn push(&mut self, byte: u8) {
-        self.bytes.push(byte);
+        if self.room() == 0 {
+            self.lend(Self::grow);
+        }
+        // SAFETY: there is room for a byte, which is written before it is in the vector's length.
+        #[allow(unsafe_code, reason = "`Vec::push` calls a function with the vector")]
+        unsafe {
+            self.end().write(byte);
+            self.bytes.set_len(self.bytes.len() + 1);
+        }
     }
 
     /// Appends a part of a source. It is fast where the source goes on for some bytes behind the part.
@@ -81,8 +102,7 @@ impl Buffer {
         if !are_short || !reaches(names, name) || !reaches(source, span) || self.room() <= 2 * SHORT {
             self.put(names, name);
             self.put_long(source, span);
-            self.bytes.extend(behind);
-            return;
+            return behind.into_iter().for_each(|byte| self.push(byte));
         }
         // SAFETY: as above, for both parts, and the byte behind them.
         #[allow(unsafe_code, reason = "copies into room that is not initialised")]
@@ -97,23 +117,17 @@ impl Buffer {
     }
 
     /// A part that is longer than most, or at a place where only its own bytes can be copied.
-    #[inline(never)]
+    #[inline(always)]
     fn put_long(&mut self, source: &[u8], span: Span) {
         // In whole turns.
         let len = (span.len as usize).saturating_add(TURN - 1) & !(TURN - 1);
         if span.is_none() || (span.start as usize).saturating_add(len) > source.len() || self.room() < len {
-            return self.put_exactly(source, span);
+            return self.lend(|lent| lent.put_exactly(source, span));
         }
         // SAFETY: as above, for `len` bytes.
         #[allow(unsafe_code, reason = "copies into room that is not initialised")]
         unsafe {
-            let (from, to) = (source.as_ptr().add(span.start as usize), self.end());
-            let mut at = 0;
-            while at < len {
-                copy_short(from.add(at), to.add(at));
-                copy_short(from.add(at + SHORT), to.add(at + SHORT));
-                at += TURN;
-            }
+            copy_long(source.as_ptr().add(span.start as usize), self.end(), len);
             self.bytes.set_len(self.bytes.len() + span.len as usize);
         }
     }
@@ -173,6 +187,12 @@ impl Buffer {
 
     #[cold]
     #[inline(never)]
+    fn grow(&mut self) {
+        self.bytes.reserve(1);
+    }
+
+    #[cold]
+    #[inline(never)]
     fn put_exactly(&mut self, source: &[u8], span: Span) {
         let part = span.of(source);
         // More room than is needed, so that the next part is put fast.
@@ -207,6 +227,23 @@ fn reaches(source: &[u8], span: Span) -> bool {
 unsafe fn copy_short(from: *const u8, to: *mut u8) {
     // SAFETY: the caller's.
     unsafe { to.cast::<[u8; SHORT]>().write_unaligned(from.cast::<[u8; SHORT]>().read_unaligned()) }
+}
+
+/// Copies so many bytes, a multiple of [`TURN`].
+///
+/// # Safety
+///
+/// As for [`copy_short`].
+#[allow(unsafe_code, reason = "copies into room that is not initialised")]
+#[inline(never)]
+unsafe fn copy_long(from: *const u8, to: *mut u8, len: usize) {
+    for at in (0..len).step_by(TURN) {
+        // SAFETY: the caller's.
+        unsafe {
+            copy_short(from.add(at), to.add(at));
+            copy_short(from.add(at + SHORT), to.add(at + SHORT));
+        }
+    }
 }
 
 #[cfg(test)]

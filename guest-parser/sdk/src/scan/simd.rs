@@ -1,6 +1,6 @@
 //! Comparisons of many bytes at a time: bit *n* of a mask speaks of byte *n*.
 
-use wide::u8x16;
+use wide::{i8x16, u8x16};
 
 /// 16 bytes.
 #[derive(Clone, Copy)]
@@ -28,27 +28,37 @@ impl Bytes16 {
     /// Which bytes are decimal digits.
     #[inline(always)]
     pub fn digits(self) -> u32 {
-        (self.0 - u8x16::splat(b'0')).simd_lt(u8x16::splat(10)).to_bitmask()
+        // Moved to where the digits are the lowest of signed numbers, so that it is one comparison.
+        let moved = (self.0 - u8x16::splat(b'0' ^ 0x80)).cast_signed();
+        moved.simd_lt(i8x16::splat(i8::MIN + 10)).to_bitmask()
     }
 
     /// Which bytes cannot stand in a JSON string as they are, or are this one.
     #[inline(always)]
     pub fn special(self, escape: u8) -> u32 {
-        let control = self.0.simd_lt(u8x16::splat(0x20));
-        (control | self.0.simd_eq(u8x16::splat(b'"')) | self.escaped(escape)).to_bitmask()
+        let within = self.0.simd_eq(u8x16::splat(b'"')) | self.0.simd_eq(u8x16::splat(escape));
+        (self.never_plain() | within).to_bitmask()
     }
 
-    /// In the highest bit of each byte: the same but for quotes, which may enclose a column, and for what parts columns.
+    /// The same but for quotes, which may enclose a column, and for what parts columns.
     #[inline(always)]
     fn special_in_columns(self, escape: u8, separator: u8) -> u8x16 {
-        let control = self.0.simd_lt(u8x16::splat(0x20)) & !self.0.simd_eq(u8x16::splat(separator));
-        control | self.escaped(escape)
+        let mut special = self.never_plain();
+        // Where these are known, the compiler leaves out what is not needed.
+        if separator < b' ' {
+            special &= !self.0.simd_eq(u8x16::splat(separator));
+        }
+        if escape != b'\\' {
+            special |= self.0.simd_eq(u8x16::splat(escape));
+        }
+        special
     }
 
-    /// Of a byte that is not ASCII, the highest bit is set as it is.
+    /// Control characters, backslashes, and what is not ASCII: as a signed number, that is less than 0.
     #[inline(always)]
-    fn escaped(self, escape: u8) -> u8x16 {
-        self.0.simd_eq(u8x16::splat(b'\\')) | self.0.simd_eq(u8x16::splat(escape)) | self.0
+    fn never_plain(self) -> u8x16 {
+        let not_printable = self.0.cast_signed().simd_lt(i8x16::splat(0x20)).cast_unsigned();
+        not_printable | self.0.simd_eq(u8x16::splat(b'\\'))
     }
 }
 
