@@ -17,7 +17,7 @@ fn events(ndjson: &[u8]) -> Vec<Value> {
 }
 
 fn ids(ndjson: &[u8]) -> Vec<String> {
-    events(ndjson).iter().map(|event| event["event.id"].as_str().unwrap().to_owned()).collect()
+    events(ndjson).iter().map(|event| event["elbow_id"].as_str().unwrap().to_owned()).collect()
 }
 
 fn forward(s3: &S3, key: &str) -> Run {
@@ -92,13 +92,13 @@ fn standard_input_has_no_ids() {
     let mut running = Elbow::forward_with_ids().arg("-").start();
     running.write(lines(2).as_bytes());
     let run = running.wait().expect_code(0);
-    assert!(events(&run.stdout).iter().all(|event| event.get("event.id").is_none()));
+    assert!(events(&run.stdout).iter().all(|event| event.get("elbow_id").is_none()));
 }
 
 #[test]
 fn the_field_can_be_chosen() {
     let run = Elbow::forward_with_ids().args(["--event-id", "id"]).input("a.log", lines(2)).run().expect_code(0);
-    assert!(events(&run.stdout).iter().all(|event| event["id"].is_string() && event.get("event.id").is_none()));
+    assert!(events(&run.stdout).iter().all(|event| event["id"].is_string() && event.get("elbow_id").is_none()));
 }
 
 /// Three records, of which the last two are rejected.
@@ -116,7 +116,7 @@ fn expect_dead_letters(letters: &[Value], object: &str) {
         assert!(letter["elbow"]["reason"].as_str().unwrap().contains("expected a classic ELB line"));
         assert_eq!(letter["elbow"]["mapping"]["name"], "aws");
         assert_eq!(letter["elbow"]["mapping"]["sha256"].as_str().unwrap().len(), 64);
-        assert!(letter["event.id"].as_str().unwrap().ends_with("-r"));
+        assert!(letter["elbow_id"].as_str().unwrap().ends_with("-r"));
     }
     assert_eq!(letters[0]["elbow"]["record"], "nonsense");
     assert_eq!(letters[0]["elbow"]["bytes"], serde_json::json!({ "begin": begin, "end": begin + 8 }));
@@ -176,7 +176,7 @@ fn an_object_whose_dead_letters_cannot_be_written_fails() {
 }
 
 #[test]
-fn a_record_over_the_cap_has_a_dead_letter_with_its_place() {
+fn a_record_over_the_cap_has_a_dead_letter_with_its_place_and_its_beginning() {
     let elbow = Elbow::forward_with_ids()
         .config("[dead-letters]\nto = \"file:dead.ndjson\"\n[limits]\nmax-record = \"1KiB\"")
         .input("a.log", format!("{}{}\n", line(0), "x".repeat(5000)));
@@ -184,5 +184,6 @@ fn a_record_over_the_cap_has_a_dead_letter_with_its_place() {
     let letters = events(&elbow.start().wait_and_read(&dead));
     let begin = line(0).len();
     assert_eq!(letters[0]["elbow"]["bytes"], serde_json::json!({ "begin": begin, "end": begin + 5000 }));
-    assert!(letters[0]["elbow"].get("record").is_none());
+    assert_eq!(letters[0]["elbow"]["record"], "x".repeat(4096));
+    assert_eq!(letters[0]["elbow"]["truncated"], true);
 }

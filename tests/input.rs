@@ -171,7 +171,7 @@ fn columns_of_tomorrow_are_reported_once_and_counted() {
     let run = Elbow::forward().env("ELBOW__LIMITS__CONCURRENCY", "1");
     let run = run.input("a.log", &line).input("b.log", &line).input("c.log", line.repeat(3)).run().expect_code(0);
     let warnings: Vec<&str> =
-        run.stderr.lines().filter(|line| line.contains("a field that the mapping does not know")).collect();
+        run.stderr.lines().filter(|line| line.contains("something that the mapping does not know")).collect();
     assert_eq!(warnings.len(), 2, "{}", run.stderr);
     assert!(warnings[0].contains("column 35") && warnings[0].contains("a.log"), "{}", warnings[0]);
     assert!(warnings[1].contains("column 36"), "{}", warnings[1]);
@@ -204,7 +204,7 @@ fn a_line_break_in_a_user_agent_is_no_end_of_a_record() {
         assert_eq!(event["user_agent"], "demo\r\n1.0\n\"x\"");
     }
 
-    let id = events[42]["event.id"].as_str().unwrap();
+    let id = events[42]["elbow_id"].as_str().unwrap();
     let explained = s3.command("explain").args([id, &uri]).run().expect_code(0);
     assert_eq!(String::from_utf8(explained.stdout).unwrap(), broken(42));
     let last = letters.last().unwrap();
@@ -229,7 +229,7 @@ fn records_are_read_by_the_header_that_they_are_under() {
     assert_eq!((&events[0]["srcport"], &events[0]["srcaddr"]), (&80.into(), &"192.0.2.10".into()));
     for (number, event) in events[1..].iter().enumerate() {
         assert_eq!((&event["start"], &event["dstport"]), (&(number + 1).into(), &443.into()));
-        let id = event["event.id"].as_str().unwrap();
+        let id = event["elbow_id"].as_str().unwrap();
         let explained = s3.command("explain").args([id, &uri]).run().expect_code(0);
         assert_eq!(String::from_utf8(explained.stdout).unwrap(), row(number + 1));
     }

@@ -90,7 +90,7 @@ impl FromStr for EventId {
 
 /// Puts ids into the events of one object.
 pub struct Stamp {
-    /// `"event.id":"HASH-`
+    /// `"elbow_id":"HASH-`
     begin: Vec<u8>,
 }
 

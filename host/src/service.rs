@@ -124,7 +124,7 @@ impl Metrics {
         registry.register("dead_letters", "Dead letters, by their fate", metrics.dead_letters.clone());
         registry.register(
             "unknown_fields",
-            "Records with something that the mapping does not know, as a column that was appended since",
+            "Records with something that the mapping does not know or expect, as a column that was appended since",
             metrics.unknown.clone(),
         );
         registry.register_with_unit(

@@ -73,7 +73,7 @@ pub struct ObjectReport {
     pub ledger: Ledger,
     /// Records that could not be mapped.
     pub parsing: Failures,
-    /// What the mapping did not know, as columns that were appended since, and in how many records.
+    /// What the mapping did not know or expect, as columns that were appended since, and in how many records.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unknown_fields: BTreeMap<String, u64>,
     /// From the beginning to the last confirmation.

@@ -95,7 +95,7 @@ pub(crate) struct DeliveryArgs {
     #[arg(long, value_name = "RUNG")]
     confirm: Option<RungArg>,
 
-    /// The field that each event carries its id in, the same in every replay; empty for none [default: event.id]
+    /// The field that each event carries its id in, the same in every replay; empty for none [default: elbow_id]
     #[arg(long, value_name = "FIELD")]
     event_id: Option<String>,
 }

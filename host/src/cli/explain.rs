@@ -12,7 +12,7 @@ use super::config::ConfigArgs;
 
 /// Print the record that an event came from.
 ///
-/// An event's id (the field `event.id`, unless the config names another) says which object it came from, and where in its
+/// An event's id (the field `elbow_id`, unless the config names another) says which object it came from, and where in its
 /// text the record begins. The object must be unchanged: another version of it has other ids.
 #[derive(clap::Args)]
 pub(crate) struct Args {

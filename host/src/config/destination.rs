@@ -144,7 +144,7 @@ mod defaults {
         24 << 20
     }
     pub(super) fn event_id() -> String {
-        "event.id".into()
+        "elbow_id".into()
     }
 }
 

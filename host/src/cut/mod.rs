@@ -80,12 +80,19 @@ impl Batch {
 }
 
 /// A record over the cap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oversize {
     /// Where it begins in the text.
     pub offset: u64,
     /// How long it is, its newline not counted.
     pub bytes: u64,
+    /// What it begins with, to tell it by: at most [`Oversize::KEPT`] bytes.
+    pub start: Bytes,
+}
+
+impl Oversize {
+    /// How many bytes of it are kept.
+    pub const KEPT: usize = 4 << 10;
 }
 
 /// Cuts a text into batches.
@@ -94,7 +101,7 @@ pub struct Cutter<R> {
     cut: Cut,
     /// How much of the text was taken.
     offset: u64,
-    /// What was taken of a line whose end is still to come; no more than the cap is kept.
+    /// What was taken of a line whose end is still to come; beyond the cap, only what it begins with.
     partial: BytesMut,
     /// How long that line is so far.
     partial_bytes: u64,
@@ -250,8 +257,8 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
             let (taken, part) = walk.advance(buffer)?;
             if part != Part::Between {
                 // A line break between the parts of a value means what a space does.
-                let is_kept = keep(&mut self.partial, &mut self.partial_bytes, &buffer[..taken], self.cut.max_record);
-                let new = if is_kept { self.partial.len() - taken } else { 0 };
+                let added = keep(&mut self.partial, &mut self.partial_bytes, &buffer[..taken], self.cut.max_record);
+                let new = self.partial.len().saturating_sub(added);
                 self.partial[new..].iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
             }
             self.text.consume(taken);
@@ -304,7 +311,7 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
         let line = self.partial.split();
         let offset = self.offset - bytes_since - bytes;
         if bytes > self.cut.max_record as u64 {
-            self.batch.oversize.push(Oversize { offset, bytes });
+            self.batch.oversize.push(Oversize { offset, bytes, start: line.freeze() });
             match &mut self.state {
                 State::Lines(headers) => headers.skip(),
                 State::LinesFrom(lines) => lines.close(),
@@ -347,15 +354,19 @@ fn put_record(records: &mut BytesMut, batch: &mut Batch, record: &[u8], offset: 
     batch.offsets.push(offset);
 }
 
-/// Adds to a partial record, of which no more than the cap is kept. Answers whether it is kept.
-fn keep(partial: &mut BytesMut, partial_bytes: &mut u64, part: &[u8], max_record: usize) -> bool {
+/// Adds to a partial record, of which beyond the cap only the beginning is kept. Answers how many bytes were added.
+fn keep(partial: &mut BytesMut, partial_bytes: &mut u64, part: &[u8], max_record: usize) -> usize {
     *partial_bytes += part.len() as u64;
-    let is_kept = *partial_bytes <= max_record as u64;
-    match is_kept {
-        true => partial.put_slice(part),
-        false => partial.clear(),
+    let added = match *partial_bytes <= max_record as u64 {
+        true => part.len(),
+        false => Oversize::KEPT.saturating_sub(partial.len()).min(part.len()),
+    };
+    partial.put_slice(&part[..added]);
+    if *partial_bytes > max_record as u64 && partial.len() > Oversize::KEPT {
+        // Not only the length: it may hold a cap's worth of memory.
+        *partial = BytesMut::from(&partial[..Oversize::KEPT]);
     }
-    is_kept
+    added
 }
 
 /// The whole lines within the first bytes of a buffer. Lines within a piece that is no longer than the cap of a record
@@ -405,7 +416,8 @@ mod tests {
             offset += line.len() as u64;
             let line = line.strip_suffix(b"\n").unwrap_or(line);
             if line.len() > cut.max_record {
-                expected.oversize.push(Oversize { offset: begin, bytes: line.len() as u64 });
+                let start = Bytes::copy_from_slice(&line[..line.len().min(Oversize::KEPT)]);
+                expected.oversize.push(Oversize { offset: begin, bytes: line.len() as u64, start });
                 is_open = false;
                 continue;
             }
@@ -466,7 +478,7 @@ mod tests {
             assert_eq!(records.len(), batch.offsets.len());
             found.records.extend(batch.offsets.iter().zip(records).map(|(offset, record)| (*offset, record, section)));
             found.breaks.extend(&batch.breaks);
-            found.oversize.extend(&batch.oversize);
+            found.oversize.extend(batch.oversize.iter().cloned());
             found.header_lines += batch.header_lines;
         }
         let lines = text.split_inclusive(|b| *b == b'\n').count() as u64;

@@ -1,4 +1,4 @@
-//! Names that a mapping does not know, as columns that AWS has appended: each is reported once in the life of a process.
+//! What a mapping does not know or expect, as columns that AWS has appended: each is reported once in the life of a process.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ impl Drift {
                     mapping,
                     field,
                     object,
-                    "a field that the mapping does not know; its records are mapped all the same"
+                    "records have something that the mapping does not know or expect; they are mapped all the same"
                 );
             }
         }
