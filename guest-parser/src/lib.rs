@@ -48,7 +48,7 @@ pub mod write;
 
 use std::cell::RefCell;
 
-use elbow_guest::scan::{Line, Span, Syntax};
+use elbow_guest::scan::{Fields, Line, Span, Syntax};
 use elbow_guest::{Events, Fate, Format, Mapping, Object, Plan, Reject};
 
 use condition::Filter;
@@ -294,7 +294,30 @@ impl Reader {
         if self.has_unknown(values, count, known) {
             self.note_unknown(values, count, known, events);
         }
+        if line.is_odd() {
+            self.note_gaps(line, events);
+        }
+        self.note_zone(events);
         Ok(fate)
+    }
+
+    /// Notes more than one space between columns.
+    #[cold]
+    fn note_gaps(&self, line: &Line<'_>, events: &mut Events) {
+        let (Input::Lines(syntax) | Input::Named(syntax, _)) = &self.input else { return };
+        let mut fields = Fields::with(line.bytes(), *syntax);
+        fields.by_ref().for_each(drop);
+        if fields.has_gaps() {
+            events.note_unknown("more than one space between columns");
+        }
+    }
+
+    /// Notes a time that was taken for UTC, since it does not say.
+    #[inline(always)]
+    fn note_zone(&self, events: &mut Events) {
+        if self.program.was_without_zone() {
+            events.note_unknown("a time without a zone");
+        }
     }
 
     /// While AWS prepares a column, a single `-` may already stand at the end of a line: that one means nothing.
@@ -361,6 +384,7 @@ impl Reader {
         for (name, _) in &decoded.unknown {
             events.note_unknown(name);
         }
+        self.note_zone(events);
         Ok(fate)
     }
 }
@@ -376,6 +400,31 @@ fn too_few(table: &Table, line: &[u8], count: usize) -> Result<Fate, Reject> {
 }
 
 elbow_guest::export!(Aws);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::mapped;
+
+    #[test]
+    fn what_is_otherwise_than_the_format_says_is_noted() {
+        let line = |time, space| {
+            format!(
+                "{time} shop{space}192.0.2.10:51000 - 0 0 0 200 200 0 42 \"GET http://h:80/ HTTP/1.1\" \"demo  1.0\" - -\n"
+            )
+        };
+        let [plain, gap, zone] = [("30Z", " "), ("30Z", "  "), ("30", " ")]
+            .map(|(end, space)| line(format!("2026-10-05T08:15:{end}"), space));
+        // A record that is rejected, or left out, notes nothing for the next.
+        let rejected = zone.replace(" 42 ", " x ");
+        let records = [&plain[..], &gap, &zone, &rejected, &plain, &gap].concat();
+        let outcome = mapped(json!({ "format": "classic-elb", "except": ["@timestamp = 1"] }), &plain, &records);
+        let noted: Vec<_> = outcome.unknown.iter().map(|noted| (noted.name.as_str(), noted.records)).collect();
+        assert_eq!(noted, [("more than one space between columns", 2), ("a time without a zone", 1)]);
+        assert_eq!(outcome.rejects.len(), 1);
+    }
+}
 
 /// What becomes of records under these settings, for unit tests.
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! is not used costs nothing.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use elbow_guest::scan::{Span, Syntax};
 use elbow_guest::{Buffer, Field, Reject, json};
@@ -58,6 +59,8 @@ enum Step {
     If(Test, Slot, Span, Option<Span>),
     /// The number of a version of TLS.
     TlsVersion(Span, Source, Slot),
+    /// Whether the bytes that a text stands for are not UTF-8.
+    NotUtf8(Span, Slot),
     /// Anything else, if the slot has a value.
     Other(Span, Source, Option<Slot>),
 }
@@ -110,6 +113,7 @@ impl Program {
                 raw,
                 redact: Redact::new(&settings.redact_query),
                 facts: Facts::new(settings),
+                without_zone: Cell::new(false),
             },
         };
         program.flatten(tree, 1);
@@ -122,6 +126,12 @@ impl Program {
         self.promises.clone()
     }
 
+    /// Whether a time of the last event had no zone.
+    #[inline(always)]
+    pub fn was_without_zone(&self) -> bool {
+        self.writing.without_zone.get()
+    }
+
     /// Whether an event may have a field of this name.
     pub fn has(&self, name: &str) -> bool {
         self.promises.iter().any(|promise| promise.name == name)
@@ -131,6 +141,7 @@ impl Program {
     /// is not what its column must hold.
     #[inline(always)]
     pub fn write(&self, batch: &[u8], is_special: bool, values: &Values, out: &mut Buffer) -> Result<(), Reject> {
+        self.writing.without_zone.set(false);
         out.lend(
             #[inline(always)]
             |out| self.write_steps(batch, is_special, values, out),
@@ -219,7 +230,7 @@ impl Program {
                     let value = values.get(*slot);
                     if !value.is_none() && times::is_timestamp(batch, value) {
                         out.put_both(&self.names, *name, batch, value, None);
-                        times::end_of_time(out);
+                        self.writing.note_zone(times::end_of_time(out));
                     } else if *is_needed || !value.is_none() {
                         return Err(self.reject(Mistake { slot: *slot, expected: times::A_TIME }, *name));
                     }
@@ -227,7 +238,29 @@ impl Program {
                 Step::List(name, slot, by, item) => {
                     let value = values.get(*slot);
                     if !value.is_none() {
-                        self.write_list(out, batch, value, *name, *by, *item, is_special);
+                        let is_plain = match item {
+                            Item::Text => is_one(batch, value, *by) && !(may_be_redacted && self.touches(batch, value)),
+                            Item::Number => write::is_plain_number(batch, value),
+                        };
+                        let is_escaped =
+                            is_special && !is_short_and_plain(batch, value, self.writing.encoding.escape());
+                        if !is_plain || is_escaped {
+                            out.lend(|out| self.write_list(batch, values, out, *name, *slot, *by, *item))?;
+                        } else if let Item::Text = item {
+                            out.put(&self.names, *name);
+                            out.push(b'"');
+                            out.put(batch, value);
+                            out.push(b'"');
+                            out.push(b']');
+                        } else {
+                            out.put_both(&self.names, *name, batch, value, Some(b']'));
+                        }
+                    }
+                }
+                Step::NotUtf8(name, slot) => {
+                    let value = values.get(*slot);
+                    if is_special && !value.is_none() {
+                        out.lend(|out| self.write_not_utf8(out, batch, value, *name));
                     }
                 }
                 Step::Constant(both) => out.put(&self.names, *both),
@@ -280,49 +313,32 @@ impl Program {
         Ok(())
     }
 
-    /// A list. Most have one item.
-    #[inline(always)]
+    /// A list with more than one item, or one that is more than copied.
+    #[inline(never)]
     #[allow(clippy::too_many_arguments, reason = "a step of `write`, apart for the eye")]
     fn write_list(
         &self,
-        out: &mut Buffer,
         batch: &[u8],
-        value: Span,
+        values: &Values,
+        out: &mut Buffer,
         name: Span,
+        slot: Slot,
         by: u8,
         item: Item,
-        is_special: bool,
-    ) {
-        let is_special = is_special && !is_short_and_plain(batch, value, self.writing.encoding.escape());
-        let is_one = value.len > 0 && find(batch, value.start as usize, value.end(), by).is_none();
-        if is_special || !is_one {
+    ) -> Result<(), Reject> {
+        let source = match item {
+            Item::Text => Source::Texts(slot, by),
+            Item::Number => Source::Numbers(slot, by),
+        };
+        self.write_other(batch, values, out, without_quote(name), &source)
+    }
+
+    /// A name with its value, if what a text stands for is not UTF-8.
+    #[inline(never)]
+    fn write_not_utf8(&self, out: &mut Buffer, batch: &[u8], value: Span, name: Span) {
+        if std::str::from_utf8(&write::decode(value.of(batch), self.writing.encoding)).is_err() {
             out.put(&self.names, name);
-            return out.lend(|out| match item {
-                Item::Text => write::texts(out, value.of(batch), by, self.writing.encoding),
-                Item::Number => write::numbers(out, value.of(batch), by),
-            });
         }
-        match item {
-            Item::Text => {
-                out.put(&self.names, name);
-                out.push(b'"');
-                out.put(batch, value);
-                out.push(b'"');
-            }
-            Item::Number if write::is_plain_number(batch, value) => {
-                out.put_both(&self.names, name, batch, value, Some(b']'));
-                return;
-            }
-            Item::Number => {
-                out.put(&self.names, name);
-                out.lend(|out| {
-                    if !write::odd_number(out, value.of(batch)) {
-                        json::string(out.bytes(), value.of(batch));
-                    }
-                });
-            }
-        }
-        out.push(b']');
     }
 
     /// What may be a number all the same, as one with an exponent.
@@ -478,6 +494,7 @@ impl Program {
             Source::Texts(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Text),
             Source::Numbers(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Number),
             Source::Constant(json) => Step::Constant(self.prepare(name, &json)),
+            Source::NotUtf8(slot) => Step::NotUtf8(self.prepare(name, "true"), slot),
             Source::TlsVersion(slot) => Step::TlsVersion(self.prepare(name, "\""), source, slot),
             Source::CloudFrontTime([date, time, ..]) => Step::DateTime(self.prepare(name, "\""), [date, time], source),
             Source::BracketTime(..) => Step::Other(self.prepare(name, ""), source, None),
@@ -502,7 +519,13 @@ impl Program {
     }
 }
 
-/// A name that was prepared for a text, for a source that writes the quote itself.
+/// Whether a list has a single item.
+#[inline(always)]
+fn is_one(batch: &[u8], list: Span, by: u8) -> bool {
+    list.len > 0 && find(batch, list.start as usize, list.end(), by).is_none()
+}
+
+/// A name that was prepared with what opens its value, for a source that writes that itself.
 fn without_quote(name: Span) -> Span {
     Span { len: name.len - 1, ..name }
 }

@@ -37,6 +37,8 @@ pub struct Settings {
     pub drop: Vec<String>,
     /// Keeps the raw line: as `message`, in the style `ecs` as `event.original`. `elb-processor` always keeps it.
     pub keep_message: bool,
+    /// Keeps the bytes of the record in base64, whatever they are: as `raw`, in the style `ecs` beside what ECS has no name for.
+    pub keep_raw: bool,
     /// Names of query parameters whose values are replaced by `REDACTED`, wherever the URL stands, the raw line included.
     pub redact_query: Vec<String>,
     /// Conditions, as `elb_status_code >= 500`, that must all hold: other records are dropped, and counted.

@@ -1,7 +1,10 @@
 //! Where the value of a field comes from, and what becomes of it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use elbow_guest::scan::Syntax;
 use elbow_guest::{Buffer, JsonType, json};
 
@@ -19,6 +22,10 @@ pub enum Source {
     Text(Slot),
     /// Text in another encoding than that of the format.
     TextIn(Slot, Encoding),
+    /// `true`, if the bytes that a text stands for are not UTF-8.
+    NotUtf8(Slot),
+    /// Bytes exactly as they are in the line, in base64.
+    Base64(Slot),
     /// Text of digits, as a status that is to be a text.
     Digits(Slot),
     /// Text exactly as it is in the line.
@@ -98,6 +105,8 @@ impl Source {
         match self {
             Text(slot)
             | TextIn(slot, _)
+            | NotUtf8(slot)
+            | Base64(slot)
             | Digits(slot)
             | Raw(slot)
             | Url(slot)
@@ -139,7 +148,7 @@ impl Source {
         use Source::*;
         match self {
             Number(_) | Seconds(_) | Nanoseconds(..) | Milliseconds(_) => JsonType::Number,
-            Flag(_) => JsonType::Boolean,
+            Flag(_) | NotUtf8(_) => JsonType::Boolean,
             Json(_, json_type) | Members(_, json_type) => *json_type,
             Known(_, fact) => fact.json_type(),
             Texts(..) | Parted(..) | Forwarded(_) | Numbers(..) | Columns(_) => JsonType::Array,
@@ -194,6 +203,7 @@ impl Source {
                 out.push(b'"');
             }
         };
+        let decoded_item = |out: &mut Buffer, item, encoding| quoted(out, &write::decode(item, encoding));
         match self {
             Self::Text(_) | Self::Url(_) => decoded(out, how.encoding),
             Self::TextIn(_, encoding) => decoded(out, *encoding),
@@ -205,6 +215,12 @@ impl Source {
                 json::string(out.bytes(), &how.redacted(&write::decode(text, how.encoding), Scope::Query));
             }
             Self::Raw(_) => json::string(out.bytes(), &how.redacted(text, how.raw)),
+            Self::NotUtf8(_) => {
+                if std::str::from_utf8(&write::decode(text, how.encoding)).is_err() {
+                    out.bytes().extend_from_slice(b"true");
+                }
+            }
+            Self::Base64(_) => quoted(out, STANDARD.encode(how.redacted(text, how.raw)).as_bytes()),
             Self::Number(_) | Self::Seconds(_) => {
                 if matches!(self, Self::Seconds(_)) && text == b"-1" {
                     return Ok(());
@@ -219,7 +235,7 @@ impl Source {
                 }
                 out.push(b'"');
                 out.put(batch, span);
-                times::end_of_time(out);
+                how.note_zone(times::end_of_time(out));
             }
             Self::BracketTime(_, zone) => {
                 let time = times::bracket_time(text, part(*zone));
@@ -254,7 +270,7 @@ impl Source {
             }
             Self::Texts(_, by) => {
                 out.push(b'[');
-                write::texts(out, text, *by, how.encoding);
+                write::list(out, text.split(|byte| byte == by), |out, item| decoded_item(out, item, how.encoding));
             }
             Self::Numbers(_, by) => {
                 out.push(b'[');
@@ -262,11 +278,11 @@ impl Source {
             }
             Self::Parted(_, by, encoding) => {
                 out.push(b'[');
-                write::parted(out, text, by, *encoding);
+                write::list(out, write::parted(text, by).into_iter(), |out, item| decoded_item(out, item, *encoding));
             }
             Self::Forwarded(_) => {
                 out.push(b'[');
-                write::forwarded(out, text);
+                write::list(out, write::forwarded(text).iter().map(Vec::as_slice), quoted);
             }
             Self::Key(_, path) => quoted(out, &write::s3_key(text, part(*path))),
             Self::Transport(_) => {
@@ -372,9 +388,19 @@ pub struct Writing {
     pub redact: Option<Redact>,
     /// What lookup tables say.
     pub facts: Facts,
+    /// Whether a time of the event had no zone.
+    pub without_zone: Cell<bool>,
 }
 
 impl Writing {
+    /// Notes whether a time had a zone.
+    #[inline(always)]
+    pub fn note_zone(&self, has_zone: bool) {
+        if !has_zone {
+            self.without_zone.set(true);
+        }
+    }
+
     /// A text without the values of the parameters that are to be redacted.
     pub fn redacted<'a>(&self, text: &'a [u8], scope: Scope) -> Cow<'a, [u8]> {
         match &self.redact {

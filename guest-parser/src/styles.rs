@@ -70,6 +70,8 @@ pub struct Original {
 
 const MESSAGE: &str = "the line as it was";
 
+const RAW: &str = "the bytes of the line, in base64";
+
 /// The fields of a format, as a style names them. `object` is the bucket and the key of what is read.
 pub fn named(table: &Table, settings: &Settings, object: Option<(&str, &str)>) -> Vec<Named> {
     match (settings.style, &table.original) {
@@ -90,6 +92,9 @@ fn flat(table: &Table, settings: &Settings) -> Vec<Named> {
     if settings.keep_message {
         named.push(Named::top("message", Source::Raw(Slot::LINE), MESSAGE));
     }
+    if settings.keep_raw {
+        named.push(Named::top("raw", Source::Base64(Slot::LINE), RAW));
+    }
     named
 }
 
@@ -108,6 +113,10 @@ fn ecs(table: &Table, settings: &Settings) -> Vec<Named> {
     named.push(constant("ecs.version", "\"8.11.0\"", "the version of ECS that the names are from"));
     if settings.keep_message {
         named.push(Named::nested("event.original", Source::Raw(Slot::LINE), MESSAGE));
+    }
+    if settings.keep_raw {
+        let path = format!("{}.raw", table.ecs_prefix);
+        named.push(Named::nested(&path, Source::Base64(Slot::LINE), RAW));
     }
     named
 }
@@ -158,5 +167,8 @@ fn elb_processor(original: &Original, settings: &Settings, object: Option<(&str,
         Named::top("TimeTaken", Source::Milliseconds(original.times[1]), "ms"),
         Named::top("TimeToForwardResponse", Source::Milliseconds(original.times[2]), "ms"),
     ]);
+    if settings.keep_raw {
+        named.push(Named::top("raw", Source::Base64(Slot::LINE), RAW));
+    }
     named
 }

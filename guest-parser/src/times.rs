@@ -20,13 +20,15 @@ pub fn cloudfront_time(date: &[u8], time: &[u8], timestamp: &[u8], milliseconds:
 /// What `is_timestamp` accepts, for an error.
 pub const A_TIME: &str = "a time, as `2026-10-05T08:15:30.120450Z`";
 
-/// What stands behind a time: `Z`, where it has no zone, and the closing quote.
+/// What stands behind a time: `Z`, where it has no zone, and the closing quote. Answers whether it has one.
 #[inline(always)]
-pub fn end_of_time(out: &mut Buffer) {
-    if out.last() != Some(b'Z') {
+pub fn end_of_time(out: &mut Buffer) -> bool {
+    let has_zone = out.last() == Some(b'Z');
+    if !has_zone {
         out.push(b'Z');
     }
     out.push(b'"');
+    has_zone
 }
 
 /// Whether a part is `YYYY-MM-DDTHH:MM:SS` with any or no fraction, and `Z` or nothing after it.

@@ -106,11 +106,11 @@ pub fn s3_key(text: &[u8], path: &[u8]) -> Vec<u8> {
     }
 }
 
-/// `192.0.2.1,%20198.51.100.2` or `192.0.2.1,\\x20198.51.100.2`.
-pub fn forwarded(out: &mut Buffer, text: &[u8]) {
+/// The items of `192.0.2.1,%20198.51.100.2` or `192.0.2.1,\\x20198.51.100.2`.
+pub fn forwarded(text: &[u8]) -> Vec<Vec<u8>> {
     let decoded = decode(text, Encoding::Percent);
-    let decoded = unescape(&decoded).into_owned();
-    list(out, decoded.split(|byte| *byte == b',').map(<[u8]>::trim_ascii), |out, item| json::string(out.bytes(), item));
+    let decoded = unescape(&decoded);
+    decoded.split(|byte| *byte == b',').map(|item| item.trim_ascii().to_vec()).collect()
 }
 
 fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
@@ -180,13 +180,8 @@ pub fn is_tls_version(batch: &[u8], span: Span) -> bool {
     is_so && batch.get(span.end() - 1).is_some_and(u8::is_ascii_digit)
 }
 
-/// A list behind its bracket, whose items are decoded.
-pub fn texts(out: &mut Buffer, text: &[u8], by: u8, encoding: Encoding) {
-    list(out, text.split(|byte| *byte == by), |out, item| json::string(out.bytes(), &decode(item, encoding)));
-}
-
-/// The same, parted by more than a byte.
-pub fn parted(out: &mut Buffer, text: &[u8], by: &str, encoding: Encoding) {
+/// The items of a list that are parted by more than a byte.
+pub fn parted<'a>(text: &'a [u8], by: &str) -> Vec<&'a [u8]> {
     let mut items = Vec::new();
     let mut rest = text;
     while let Some(position) = memchr::memmem::find(rest, by.as_bytes()) {
@@ -194,7 +189,7 @@ pub fn parted(out: &mut Buffer, text: &[u8], by: &str, encoding: Encoding) {
         rest = &rest[position + by.len()..];
     }
     items.push(rest);
-    list(out, items.into_iter(), |out, item| json::string(out.bytes(), &decode(item, encoding)));
+    items
 }
 
 /// A list of numbers behind its bracket. What is no number becomes a text, so that the others keep their meaning.
@@ -211,7 +206,8 @@ pub fn columns(out: &mut Buffer, raw: &[u8], syntax: Syntax) {
     list(out, Fields::with(raw, syntax), |out, item| json::string(out.bytes(), item));
 }
 
-fn list<'a>(out: &mut Buffer, items: impl Iterator<Item = &'a [u8]>, write: impl Fn(&mut Buffer, &'a [u8])) {
+/// A list behind its bracket. Nothing between two separators is no item.
+pub fn list<'a>(out: &mut Buffer, items: impl Iterator<Item = &'a [u8]>, write: impl Fn(&mut Buffer, &'a [u8])) {
     for (index, item) in items.filter(|item| !item.is_empty()).enumerate() {
         if index > 0 {
             out.push(b',');

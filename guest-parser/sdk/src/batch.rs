@@ -23,8 +23,8 @@ pub(crate) const MAX_UNKNOWN: usize = 64;
 pub(crate) const MAX_UNKNOWN_NAME: usize = 256;
 
 impl Events {
-    /// Notes that the current record has something that this mapping does not know, as a column that was appended since. The
-    /// host counts it, and warns once of each name. A name is cut after 256 bytes.
+    /// Notes that the current record has something that this mapping does not know, as a column that was appended since, or
+    /// that is otherwise than the format says. The host counts it, and warns once of each name. A name is cut after 256 bytes.
     pub fn note_unknown(&mut self, name: &str) {
         let name = &name[..name.floor_char_boundary(MAX_UNKNOWN_NAME)];
         let has_room = self.unknown.len() < MAX_UNKNOWN;

@@ -14,8 +14,8 @@ use elbow_guest::scan::{Span, Syntax};
 
 use crate::search::{begins, find, is};
 use crate::source::Source::{
-    Columns, Constant, Flag, HttpOutcome, Number, Numbers, OptionalTime, Query, Seconds, Text, Texts, Time, TlsName,
-    TlsVersion, Url,
+    Columns, Constant, Flag, HttpOutcome, NotUtf8, Number, Numbers, OptionalTime, Query, Seconds, Text, Texts, Time,
+    TlsName, TlsVersion, Url,
 };
 use crate::styles::Original;
 use crate::table::{Encoding, Header, Output, Table, field, since};
@@ -184,6 +184,7 @@ const FIELDS: &[Output] = &[
     field(Text(Slot::PATH), "url_path", &["url.path"], "path of the URL"),
     field(Query(Slot::QUERY), "url_query", &["url.query"], "query of the URL, without the question mark"),
     field(Text(USER_AGENT), "user_agent", &["user_agent.original"], "user agent, cut at 8 KB"),
+    field(NotUtf8(USER_AGENT), "user_agent_invalid_utf8", &["aws.elb.user_agent_invalid_utf8"], "`true` if the user agent is not UTF-8; the bytes that are not are U+FFFD in it"),
     field(Text(CIPHER), "ssl_cipher", &["aws.elb.ssl_cipher", "tls.cipher"], "TLS cipher"),
     field(Text(TLS_PROTOCOL), "ssl_protocol", &["aws.elb.ssl_protocol"], "TLS protocol, as `TLSv1.3`"),
     field(TlsName(TLS_PROTOCOL), "", &["tls.version_protocol"], "always `tls`"),

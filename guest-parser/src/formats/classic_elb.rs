@@ -8,7 +8,7 @@ use elbow_guest::Reject;
 use elbow_guest::scan::{Span, Syntax};
 
 use crate::source::Source::{
-    Columns, HttpOutcome, ListenerProtocol, Number, Query, Seconds, Text, Time, TlsName, TlsVersion, Url,
+    Columns, HttpOutcome, ListenerProtocol, NotUtf8, Number, Query, Seconds, Text, Time, TlsName, TlsVersion, Url,
 };
 use crate::styles::Original;
 use crate::table::{Encoding, Header, Output, Table, field, since};
@@ -118,6 +118,7 @@ const FIELDS: &[Output] = &[
     field(Text(Slot::PATH), "url_path", &["url.path"], "path of the URL"),
     field(Query(Slot::QUERY), "url_query", &["url.query"], "query of the URL, without the question mark"),
     since("2015-05", Text(USER_AGENT), "user_agent", &["user_agent.original"], "user agent"),
+    field(NotUtf8(USER_AGENT), "user_agent_invalid_utf8", &["aws.elb.user_agent_invalid_utf8"], "`true` if the user agent is not UTF-8; the bytes that are not are U+FFFD in it"),
     since("2015-05", Text(CIPHER), "ssl_cipher", &["aws.elb.ssl_cipher", "tls.cipher"], "TLS cipher, by OpenSSL's name"),
     since("2015-05", Text(TLS_PROTOCOL), "ssl_protocol", &["aws.elb.ssl_protocol"], "TLS protocol, as `TLSv1.2`"),
     since("2015-05", TlsName(TLS_PROTOCOL), "", &["tls.version_protocol"], "always `tls`"),

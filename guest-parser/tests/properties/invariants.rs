@@ -22,6 +22,7 @@ pub(crate) fn hold(format: &str, style: &str, settings: usize, log: &[u8]) -> Re
         }),
         2 => json!({
             "rename": { "@timestamp": "time" },
+            "keep_raw": true,
             "redact_query": ["token", "x"],
             "except": ["@timestamp ~ *5Z", "@timestamp != 2026-10-05T08:15:30Z"],
         }),
@@ -85,6 +86,7 @@ fn leaks(value: &Value) -> bool {
     };
     match value {
         Value::String(text) => ["?token=", "&token="].iter().any(|begin| has_value(text, begin)),
+        Value::Array(items) => items.iter().any(leaks),
         Value::Object(members) => members.values().any(leaks),
         _ => false,
     }

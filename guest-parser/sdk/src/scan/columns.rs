@@ -74,6 +74,12 @@ impl<'a> Line<'a> {
         self.batch
     }
 
+    /// Whether quotes or separators stand, or may stand, where the format does not put them, so that it was looked at closely.
+    #[inline(always)]
+    pub fn is_odd(&self) -> bool {
+        self.is_odd
+    }
+
     /// Whether a text in it may have to be unescaped, or escaped for JSON. If not, none needs to be.
     #[inline(always)]
     pub fn is_special(&self) -> bool {

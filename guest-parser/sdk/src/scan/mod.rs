@@ -37,6 +37,7 @@ pub struct Fields<'a> {
     /// `None` behind the last field.
     rest: Option<&'a [u8]>,
     syntax: Syntax,
+    has_gaps: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -49,9 +50,14 @@ impl<'a> Fields<'a> {
     /// The fields of a line that comes without its newline.
     #[inline]
     pub fn with(line: &'a [u8], syntax: Syntax) -> Self {
-        let mut fields = Self { rest: None, syntax };
+        let mut fields = Self { rest: None, syntax, has_gaps: false };
         fields.go_on(line);
         fields
+    }
+
+    /// Whether any two of the fields that were taken so far have more than one space between them.
+    pub fn has_gaps(&self) -> bool {
+        self.has_gaps
     }
 
     /// What follows the fields that were taken so far.
@@ -67,6 +73,7 @@ impl<'a> Fields<'a> {
             _ => 0,
         };
         let rest = &rest[spaces..];
+        self.has_gaps |= spaces > 0 && !rest.is_empty();
         self.rest = (!rest.is_empty() || self.syntax.separator != b' ').then_some(rest);
     }
 
