@@ -156,6 +156,7 @@ fn what_a_mapping_promises_can_be_inspected() {
     let template: serde_json::Value = serde_json::from_str(&text(inspect(&["--elasticsearch"]))).unwrap();
     let properties = &template["template"]["mappings"]["properties"];
     assert_eq!(properties["@timestamp"]["type"], "date");
+    assert_eq!(properties["elbow_id"]["type"], "keyword");
     assert_eq!(properties["source"]["properties"]["ip"]["type"], "ip");
     assert_eq!(properties["http"]["properties"]["response"]["properties"]["status_code"]["type"], "long");
 
@@ -163,6 +164,7 @@ fn what_a_mapping_promises_can_be_inspected() {
     assert!(statement.starts_with("CREATE TABLE IF NOT EXISTS `logs`.`access`\n("), "{statement}");
     assert!(statement.contains("`elb_status_code` Nullable(Int64)"), "{statement}");
     assert!(statement.contains("`target_processing_time` Nullable(Float64)"), "{statement}");
+    assert!(statement.contains("`elbow_id` String"), "{statement}");
 
     let run = inspect(&["--format", "iis"]).expect_code(2);
     assert!(run.stderr.contains("`aws` has no such format; it reads classic-elb, alb"), "{}", run.stderr);

@@ -23,7 +23,7 @@ fn load_is_spread_over_endpoints() {
 
 #[test]
 fn a_slow_endpoint_gets_less() {
-    let slow = Receiver::start(|_| Script { rest: std::time::Duration::from_millis(5), ..Script::default() });
+    let slow = Receiver::start(|_| Script { rest: std::time::Duration::from_millis(25), ..Script::default() });
     let fast = Receiver::plain();
     forward(&format!("{},{}", slow.address, fast.address), &lines(15_000));
     let (slow, fast) = (numbers(&slow.lines()).len(), numbers(&fast.lines()).len());

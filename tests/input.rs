@@ -178,6 +178,18 @@ fn columns_of_tomorrow_are_reported_once_and_counted() {
     assert_eq!(run.count("/per_object/2/unknown_fields/column 35"), 3);
 }
 
+#[test]
+fn what_is_otherwise_than_the_format_says_is_reported_and_counted() {
+    let line = std::fs::read_to_string(workspace().join("tests/cases/alb/thirty-four-fields.log")).unwrap();
+    let (time, rest) = line.split_once("Z ").unwrap();
+    let run = Elbow::forward().input("a.log", format!("{line}{time} {rest}{time}Z  {rest}")).run().expect_code(0);
+    for what in ["a time without a zone", "more than one space between columns"] {
+        assert!(run.stderr.contains(what), "{}", run.stderr);
+        assert_eq!(run.count(&format!("/per_object/0/unknown_fields/{what}")), 1);
+    }
+    assert_eq!(run.count("/records/mapped"), 3);
+}
+
 fn events(run: &Run) -> Vec<serde_json::Value> {
     run.stdout.split(|b| *b == b'\n').filter(|e| !e.is_empty()).map(|e| serde_json::from_slice(e).unwrap()).collect()
 }

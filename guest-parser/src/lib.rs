@@ -315,7 +315,7 @@ impl Reader {
     /// Notes a time that was taken for UTC, since it does not say.
     #[inline(always)]
     fn note_zone(&self, events: &mut Events) {
-        if self.program.was_without_zone() {
+        if self.table.has_zones && self.program.was_without_zone() {
             events.note_unknown("a time without a zone");
         }
     }
@@ -401,6 +401,15 @@ fn too_few(table: &Table, line: &[u8], count: usize) -> Result<Fate, Reject> {
 
 elbow_guest::export!(Aws);
 
+/// What becomes of records under these settings, for unit tests.
+#[cfg(test)]
+pub(crate) fn mapped(settings: serde_json::Value, head: &str, records: &str) -> elbow_guest::Outcome {
+    let settings = serde_json::from_value(settings).expect("the settings are valid");
+    let mut aws = Aws::configure(settings).expect("the settings are accepted");
+    aws.begin(&Object::new("-", head.as_bytes())).expect("the format is known");
+    elbow_guest::map_batch(&aws, records.as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -418,19 +427,13 @@ mod tests {
             .map(|(end, space)| line(format!("2026-10-05T08:15:{end}"), space));
         // A record that is rejected, or left out, notes nothing for the next.
         let rejected = zone.replace(" 42 ", " x ");
-        let records = [&plain[..], &gap, &zone, &rejected, &plain, &gap].concat();
-        let outcome = mapped(json!({ "format": "classic-elb", "except": ["@timestamp = 1"] }), &plain, &records);
+        let dropped = zone.replace(" 42 ", " 43 ");
+        let records = [&plain[..], &gap, &zone, &rejected, &plain, &dropped, &plain, &gap].concat();
+        let settings = json!({ "format": "classic-elb", "except": ["sent_bytes = 43", "@timestamp = 1"] });
+        let outcome = mapped(settings, &plain, &records);
+        assert_eq!(outcome.dropped, 1);
         let noted: Vec<_> = outcome.unknown.iter().map(|noted| (noted.name.as_str(), noted.records)).collect();
         assert_eq!(noted, [("more than one space between columns", 2), ("a time without a zone", 1)]);
         assert_eq!(outcome.rejects.len(), 1);
     }
-}
-
-/// What becomes of records under these settings, for unit tests.
-#[cfg(test)]
-pub(crate) fn mapped(settings: serde_json::Value, head: &str, records: &str) -> elbow_guest::Outcome {
-    let settings = serde_json::from_value(settings).expect("the settings are valid");
-    let mut aws = Aws::configure(settings).expect("the settings are accepted");
-    aws.begin(&Object::new("-", head.as_bytes())).expect("the format is known");
-    elbow_guest::map_batch(&aws, records.as_bytes())
 }

@@ -52,7 +52,7 @@ enum Step {
     /// A date in one slot, a time of day in another, and the source for when they are not there.
     DateTime(Span, [Slot; 2], Source),
     /// A list of texts, or of numbers, parted by a byte. Behind the name stands the bracket that opens it.
-    List(Span, Slot, u8, Item),
+    List(Span, Slot, u8, Item, Source),
     /// A name with its value.
     Constant(Span),
     /// One of two names with their values, or of none.
@@ -60,7 +60,7 @@ enum Step {
     /// The number of a version of TLS.
     TlsVersion(Span, Source, Slot),
     /// Whether the bytes that a text stands for are not UTF-8.
-    NotUtf8(Span, Slot),
+    NotUtf8(Span, Slot, Source),
     /// Anything else, if the slot has a value.
     Other(Span, Source, Option<Slot>),
 }
@@ -235,7 +235,7 @@ impl Program {
                         return Err(self.reject(Mistake { slot: *slot, expected: times::A_TIME }, *name));
                     }
                 }
-                Step::List(name, slot, by, item) => {
+                Step::List(name, slot, by, item, source) => {
                     let value = values.get(*slot);
                     if !value.is_none() {
                         let is_plain = match item {
@@ -245,7 +245,7 @@ impl Program {
                         let is_escaped =
                             is_special && !is_short_and_plain(batch, value, self.writing.encoding.escape());
                         if !is_plain || is_escaped {
-                            out.lend(|out| self.write_list(batch, values, out, *name, *slot, *by, *item))?;
+                            out.lend(|out| self.write_other(batch, values, out, without_quote(*name), source))?;
                         } else if let Item::Text = item {
                             out.put(&self.names, *name);
                             out.push(b'"');
@@ -257,10 +257,10 @@ impl Program {
                         }
                     }
                 }
-                Step::NotUtf8(name, slot) => {
+                Step::NotUtf8(name, slot, source) => {
                     let value = values.get(*slot);
                     if is_special && !value.is_none() {
-                        out.lend(|out| self.write_not_utf8(out, batch, value, *name));
+                        out.lend(|out| self.write_other(batch, values, out, *name, source))?;
                     }
                 }
                 Step::Constant(both) => out.put(&self.names, *both),
@@ -311,34 +311,6 @@ impl Program {
             false => close(out, begin),
         }
         Ok(())
-    }
-
-    /// A list with more than one item, or one that is more than copied.
-    #[inline(never)]
-    #[allow(clippy::too_many_arguments, reason = "a step of `write`, apart for the eye")]
-    fn write_list(
-        &self,
-        batch: &[u8],
-        values: &Values,
-        out: &mut Buffer,
-        name: Span,
-        slot: Slot,
-        by: u8,
-        item: Item,
-    ) -> Result<(), Reject> {
-        let source = match item {
-            Item::Text => Source::Texts(slot, by),
-            Item::Number => Source::Numbers(slot, by),
-        };
-        self.write_other(batch, values, out, without_quote(name), &source)
-    }
-
-    /// A name with its value, if what a text stands for is not UTF-8.
-    #[inline(never)]
-    fn write_not_utf8(&self, out: &mut Buffer, batch: &[u8], value: Span, name: Span) {
-        if std::str::from_utf8(&write::decode(value.of(batch), self.writing.encoding)).is_err() {
-            out.put(&self.names, name);
-        }
     }
 
     /// What may be a number all the same, as one with an exponent.
@@ -491,10 +463,10 @@ impl Program {
             Source::Seconds(slot) => Step::Number(self.prepare(name, ""), slot, Kind::Seconds),
             Source::Time(slot) => Step::Time(self.prepare(name, "\""), slot, true),
             Source::OptionalTime(slot) => Step::Time(self.prepare(name, "\""), slot, false),
-            Source::Texts(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Text),
-            Source::Numbers(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Number),
+            Source::Texts(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Text, source),
+            Source::Numbers(slot, by) => Step::List(self.prepare(name, "["), slot, by, Item::Number, source),
             Source::Constant(json) => Step::Constant(self.prepare(name, &json)),
-            Source::NotUtf8(slot) => Step::NotUtf8(self.prepare(name, "true"), slot),
+            Source::NotUtf8(slot) => Step::NotUtf8(self.prepare(name, ""), slot, source),
             Source::TlsVersion(slot) => Step::TlsVersion(self.prepare(name, "\""), source, slot),
             Source::CloudFrontTime([date, time, ..]) => Step::DateTime(self.prepare(name, "\""), [date, time], source),
             Source::BracketTime(..) => Step::Other(self.prepare(name, ""), source, None),

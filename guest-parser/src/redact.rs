@@ -95,10 +95,15 @@ impl Redact {
         let mut copied = 0;
         json_texts(json, |start, end| {
             let quoted = &json[start - 1..(end + 1).min(json.len())];
-            let Ok(text) = serde_json::from_slice::<Cow<'_, str>>(quoted) else { return };
-            if let Cow::Owned(text) = self.apply(text.as_bytes(), Scope::Query) {
+            let text = serde_json::from_slice::<Cow<'_, str>>(quoted);
+            // A text that stands for none, as half a surrogate, is looked at as it is.
+            let inside = text.as_ref().map_or(&json[start..end], |text| text.as_bytes());
+            if let Cow::Owned(new) = self.apply(inside, Scope::Query) {
                 redacted.extend_from_slice(&json[copied..start]);
-                escaped(&mut redacted, &text);
+                match text.is_ok() {
+                    true => escaped(&mut redacted, &new),
+                    false => redacted.extend_from_slice(&new),
+                }
                 copied = end;
             }
         });
@@ -261,6 +266,7 @@ mod tests {
             (Scope::Url, "/token=1/b", "/token=1/b"),
             (Scope::Url, "/a?token=", "/a?token=REDACTED"),
             (Scope::Query, "token=1&a=2", "token=REDACTED&a=2"),
+            (Scope::Json, r#"{"u":"/?token=1\ud800&b"}"#, r#"{"u":"/?token=REDACTED&b"}"#),
             (
                 spaces,
                 "\"GET /a?x=1&sig=abc== HTTP/1.1\" \"/b?token=2\" \"a=1\"",

@@ -37,7 +37,8 @@ pub struct Settings {
     pub drop: Vec<String>,
     /// Keeps the raw line: as `message`, in the style `ecs` as `event.original`. `elb-processor` always keeps it.
     pub keep_message: bool,
-    /// Keeps the bytes of the record in base64, whatever they are: as `raw`, in the style `ecs` beside what ECS has no name for.
+    /// Keeps the record in base64, also where its bytes are no text: as `raw`, in the style `ecs` beside what ECS has no name
+    /// for. It is what `message` is, `redact_query` included.
     pub keep_raw: bool,
     /// Names of query parameters whose values are replaced by `REDACTED`, wherever the URL stands, the raw line included.
     pub redact_query: Vec<String>,
@@ -189,6 +190,8 @@ fn separator<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<u8>, D
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use elbow_guest::{Mapping, Outcome};
     use serde_json::{Value, json};
 
@@ -402,6 +405,30 @@ mod tests {
                 assert_eq!(event.matches("token=REDACTED&b=2").count(), 2, "{event}");
             }
         }
+    }
+
+    #[test]
+    fn parameters_are_redacted_in_lists_too() {
+        let line = "http 2026-10-05T08:15:30.120450Z app/d/0 192.0.2.1:1 - -1 -1 -1 200 - 0 0 \"GET http://h:80/ HTTP/1.1\" \"x\" - - - \
+                    \"-\" \"-\" \"-\" - 2026-10-05T08:15:30Z \"waf,/?a=1&token=sec,ret\" \"-\" \"-\" \"192.0.2.2:1 /?token=sec ret\" \"200 ?token=secret\"\n";
+        let header = "#Fields: timestamp x-forwarded-for\n";
+        let forwarded = "1791188130\t192.0.2.1,%20/?token=sec,ret\n";
+        let settings = json!({ "style": "flat", "redact_query": ["token"], "keep_raw": true });
+        let alb: Value = serde_json::from_str(&of("alb", settings.clone(), "", line)).unwrap();
+        assert_eq!(alb["actions_executed"], json!(["waf", "/?a=1&token=REDACTED"]));
+        assert_eq!(alb["target_port_list"], json!(["192.0.2.2:1", "/?token=REDACTED"]));
+        assert_eq!(alb["target_status_code_list"], json!([200, "?token=REDACTED"]));
+        let cloudfront: Value = serde_json::from_str(&of("cloudfront", settings, header, forwarded)).unwrap();
+        assert_eq!(cloudfront["x_forwarded_for"], json!(["192.0.2.1", "/?token=REDACTED"]));
+    }
+
+    #[test]
+    fn the_bytes_of_a_line_can_be_had_back() {
+        let line = &LINES[..LINES.find('\n').unwrap()];
+        let raw = |settings: Value| STANDARD.decode(events(settings)[0]["raw"].as_str().unwrap()).unwrap();
+        assert_eq!(raw(json!({ "style": "flat", "keep_raw": true })), line.as_bytes());
+        let redacted = raw(json!({ "style": "elb-processor", "keep_raw": true, "redact_query": ["token"] }));
+        assert_eq!(String::from_utf8(redacted).unwrap(), line.replace("token=1", "token=REDACTED"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use elbow_guest::scan::Syntax;
+use elbow_guest::scan::{Syntax, unescape};
 use elbow_guest::{Buffer, JsonType, json};
 
 use crate::client::{Fact, Facts};
@@ -24,7 +24,7 @@ pub enum Source {
     TextIn(Slot, Encoding),
     /// `true`, if the bytes that a text stands for are not UTF-8.
     NotUtf8(Slot),
-    /// Bytes exactly as they are in the line, in base64.
+    /// The same, in base64.
     Base64(Slot),
     /// Text of digits, as a status that is to be a text.
     Digits(Slot),
@@ -203,7 +203,18 @@ impl Source {
                 out.push(b'"');
             }
         };
-        let decoded_item = |out: &mut Buffer, item, encoding| quoted(out, &write::decode(item, encoding));
+        let texts = |out: &mut Buffer, encoding, by: &[u8]| {
+            out.push(b'[');
+            // The value of a parameter may have what parts items in it.
+            match how.redacted(&write::decode(text, encoding), Scope::Url) {
+                Cow::Owned(redacted) if how.redact.is_some() => {
+                    write::list(out, write::parted(&redacted, by), |out, item| json::string(out.bytes(), item));
+                }
+                _ => write::list(out, write::parted(text, by), |out, item| {
+                    json::string(out.bytes(), &write::decode(item, encoding));
+                }),
+            }
+        };
         match self {
             Self::Text(_) | Self::Url(_) => decoded(out, how.encoding),
             Self::TextIn(_, encoding) => decoded(out, *encoding),
@@ -220,7 +231,11 @@ impl Source {
                     out.bytes().extend_from_slice(b"true");
                 }
             }
-            Self::Base64(_) => quoted(out, STANDARD.encode(how.redacted(text, how.raw)).as_bytes()),
+            Self::Base64(_) => {
+                out.push(b'"');
+                out.bytes().extend_from_slice(STANDARD.encode(how.redacted(text, how.raw)).as_bytes());
+                out.push(b'"');
+            }
             Self::Number(_) | Self::Seconds(_) => {
                 if matches!(self, Self::Seconds(_)) && text == b"-1" {
                     return Ok(());
@@ -268,21 +283,24 @@ impl Source {
                     out.bytes().extend_from_slice(written.unwrap_or_default().as_bytes());
                 }
             }
-            Self::Texts(_, by) => {
-                out.push(b'[');
-                write::list(out, text.split(|byte| byte == by), |out, item| decoded_item(out, item, how.encoding));
-            }
+            Self::Texts(_, by) => texts(out, how.encoding, &[*by]),
             Self::Numbers(_, by) => {
                 out.push(b'[');
-                write::numbers(out, text, *by);
+                let items = text.split(|byte| byte == by);
+                write::list(out, items, |out, item| {
+                    // What is no number becomes a text, so that the others keep their meaning.
+                    if !write::odd_number(out, item) {
+                        quoted(out, item);
+                    }
+                });
             }
-            Self::Parted(_, by, encoding) => {
-                out.push(b'[');
-                write::list(out, write::parted(text, by).into_iter(), |out, item| decoded_item(out, item, *encoding));
-            }
+            Self::Parted(_, by, encoding) => texts(out, *encoding, by.as_bytes()),
             Self::Forwarded(_) => {
+                let decoded = unescape(&write::decode(text, Encoding::Percent)).into_owned();
+                let redacted = how.redacted(&decoded, Scope::Url);
                 out.push(b'[');
-                write::list(out, write::forwarded(text).iter().map(Vec::as_slice), quoted);
+                let items = redacted.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                write::list(out, items, |out, item| json::string(out.bytes(), item));
             }
             Self::Key(_, path) => quoted(out, &write::s3_key(text, part(*path))),
             Self::Transport(_) => {

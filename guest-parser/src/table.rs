@@ -30,6 +30,8 @@ pub struct Table {
     pub fields: &'static [Output],
     /// Finds the parts of columns, and rejects a line that is not of this format.
     pub parts: fn(&[u8], &mut Values) -> Result<(), Reject>,
+    /// Whether its times say that they are in UTC.
+    pub has_zones: bool,
     /// What ECS calls the kind of event.
     pub category: &'static str,
     /// Where the style `ecs` puts what ECS has no name for.

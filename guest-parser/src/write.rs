@@ -106,13 +106,6 @@ pub fn s3_key(text: &[u8], path: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The items of `192.0.2.1,%20198.51.100.2` or `192.0.2.1,\\x20198.51.100.2`.
-pub fn forwarded(text: &[u8]) -> Vec<Vec<u8>> {
-    let decoded = decode(text, Encoding::Percent);
-    let decoded = unescape(&decoded);
-    decoded.split(|byte| *byte == b',').map(|item| item.trim_ascii().to_vec()).collect()
-}
-
 fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'%', text).is_none() {
         return Cow::Borrowed(text);
@@ -180,25 +173,15 @@ pub fn is_tls_version(batch: &[u8], span: Span) -> bool {
     is_so && batch.get(span.end() - 1).is_some_and(u8::is_ascii_digit)
 }
 
-/// The items of a list that are parted by more than a byte.
-pub fn parted<'a>(text: &'a [u8], by: &str) -> Vec<&'a [u8]> {
-    let mut items = Vec::new();
-    let mut rest = text;
-    while let Some(position) = memchr::memmem::find(rest, by.as_bytes()) {
-        items.push(&rest[..position]);
-        rest = &rest[position + by.len()..];
-    }
-    items.push(rest);
-    items
-}
-
-/// A list of numbers behind its bracket. What is no number becomes a text, so that the others keep their meaning.
-pub fn numbers(out: &mut Buffer, text: &[u8], by: u8) {
-    list(out, text.split(|byte| *byte == by), |out, item| {
-        if !odd_number(out, item) {
-            json::string(out.bytes(), item);
-        }
-    });
+/// What these bytes part.
+pub fn parted<'a>(text: &'a [u8], by: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let at = memchr::memmem::find(text, by);
+        rest = at.map(|at| &text[at + by.len()..]);
+        Some(at.map_or(text, |at| &text[..at]))
+    })
 }
 
 /// The columns that no table knows.

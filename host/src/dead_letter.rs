@@ -23,8 +23,8 @@ pub struct DeadLetter<'a> {
     pub mapping: &'a str,
     /// The SHA-256 of its component.
     pub digest: &'a str,
-    /// The record; of one over the cap, what it begins with.
-    pub record: &'a [u8],
+    /// The record; of one over the cap, what it begins with, if that was kept.
+    pub record: Option<&'a [u8]>,
 }
 
 impl DeadLetter<'_> {
@@ -36,20 +36,22 @@ impl DeadLetter<'_> {
             "reason": self.reason,
             "mapping": { "name": self.mapping, "sha256": self.digest },
         });
-        let is_truncated = self.record.len() as u64 != self.end - self.begin;
-        let whole_characters = match std::str::from_utf8(self.record) {
-            // The cut may have gone through a character.
-            Err(error) if is_truncated && error.error_len().is_none() => &self.record[..error.valid_up_to()],
-            _ => self.record,
-        };
-        let (name, record) = match std::str::from_utf8(whole_characters) {
-            Ok(text) => ("record", Value::from(text)),
-            // As it is: a receiver can have every byte of it back.
-            Err(_) => ("record_base64", Value::from(STANDARD.encode(self.record))),
-        };
-        about[name] = record;
-        if is_truncated {
-            about["truncated"] = true.into();
+        if let Some(record) = self.record {
+            let is_truncated = record.len() as u64 != self.end - self.begin;
+            let whole_characters = match std::str::from_utf8(record) {
+                // The cut may have gone through a character.
+                Err(error) if is_truncated && error.error_len().is_none() => &record[..error.valid_up_to()],
+                _ => record,
+            };
+            let (name, record) = match std::str::from_utf8(whole_characters) {
+                Ok(text) => ("record", Value::from(text)),
+                // As it is: a receiver can have every byte of it back.
+                Err(_) => ("record_base64", Value::from(STANDARD.encode(record))),
+            };
+            about[name] = record;
+            if is_truncated {
+                about["truncated"] = true.into();
+            }
         }
         let mut line = Map::from_iter([("tags".to_owned(), json!([TAG])), ("elbow".to_owned(), about)]);
         if let Some((field, id)) = &self.id {
@@ -63,7 +65,7 @@ impl DeadLetter<'_> {
 mod tests {
     use super::*;
 
-    fn letter(record: &[u8], bytes: u64) -> Value {
+    fn letter(record: Option<&[u8]>, bytes: u64) -> Value {
         let id = Some(("elbow_id", "x-0-r".to_owned()));
         let end = 7 + bytes;
         let letter =
@@ -73,21 +75,22 @@ mod tests {
 
     #[test]
     fn every_byte_of_a_record_can_be_had_back() {
-        let line = letter(b"a\"b", 3);
+        let line = letter(Some(b"a\"b"), 3);
         assert_eq!(line["elbow"]["record"], "a\"b");
         assert_eq!(line["elbow"]["bytes"], json!({ "begin": 7, "end": 10 }));
         assert_eq!(line["elbow_id"], "x-0-r");
         assert_eq!(line["tags"], json!([TAG]));
         assert!(line["elbow"].get("truncated").is_none());
-        let line = letter(b"\xFF\0", 2);
+        let line = letter(Some(b"\xFF\0"), 2);
         assert_eq!(STANDARD.decode(line["elbow"]["record_base64"].as_str().unwrap()).unwrap(), b"\xFF\0");
     }
 
     #[test]
     fn a_record_that_was_cut_says_so() {
-        let line = letter("né".as_bytes().split_last().unwrap().1, 9);
+        let line = letter(Some(&"né".as_bytes()[..2]), 9);
         assert_eq!((&line["elbow"]["record"], &line["elbow"]["truncated"]), (&json!("n"), &json!(true)));
-        let line = letter(b"\xFFa", 9);
+        let line = letter(Some(b"\xFFa"), 9);
         assert_eq!((&line["elbow"]["record_base64"], &line["elbow"]["truncated"]), (&json!("/2E="), &json!(true)));
+        assert!(letter(None, 9)["elbow"].get("record").is_none());
     }
 }

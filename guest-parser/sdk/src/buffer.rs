@@ -5,8 +5,8 @@
 //! exists, and that the next part is written over.
 //!
 //! A function that is called, rather than inlined, finds the buffer in memory, and then each step of a mapping would wait
-//! for the length that the step before it has stored there. So all here that is not rare is inlined, and what is rare is
-//! given the buffer by [`Buffer::lend`].
+//! for the length that the step before it has stored there. So what most steps do is inlined, and what others call is given
+//! the buffer by [`Buffer::lend`].
 
 use crate::scan::{Bytes16, Span};
 

@@ -32,6 +32,7 @@ pub const TABLE: Table = Table {
     min_columns: 18,
     fields: FIELDS,
     parts,
+    has_zones: true,
     category: "web",
     ecs_prefix: "aws.elb",
     original: Some(Original {

@@ -22,6 +22,7 @@ pub const TABLE: Table = Table {
     min_columns: 8,
     fields: FIELDS,
     parts,
+    has_zones: true,
     category: "network",
     ecs_prefix: "aws.elb",
     original: None,

@@ -25,6 +25,7 @@ pub const TABLE: Table = Table {
     min_columns: 12,
     fields: FIELDS,
     parts,
+    has_zones: true,
     category: "web",
     ecs_prefix: "aws.elb",
     original: Some(Original {

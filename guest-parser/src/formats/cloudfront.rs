@@ -24,6 +24,7 @@ pub const TABLE: Table = Table {
     min_columns: 1,
     fields: FIELDS,
     parts: |_, _| Ok(()),
+    has_zones: true,
     category: "web",
     ecs_prefix: "aws.cloudfront",
     original: None,

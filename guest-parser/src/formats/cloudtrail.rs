@@ -22,6 +22,7 @@ pub const TABLE: Table = Table {
     min_columns: 0,
     fields: FIELDS,
     parts: |_, _| Ok(()),
+    has_zones: true,
     category: "iam",
     ecs_prefix: "aws.cloudtrail",
     original: None,

@@ -25,6 +25,7 @@ pub const TABLE: Table = Table {
     min_columns: 18,
     fields: FIELDS,
     parts,
+    has_zones: false,
     category: "network",
     ecs_prefix: "aws.elb",
     original: None,

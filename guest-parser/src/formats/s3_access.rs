@@ -23,6 +23,7 @@ pub const TABLE: Table = Table {
     min_columns: 19,
     fields: FIELDS,
     parts,
+    has_zones: true,
     category: "web",
     ecs_prefix: "aws.s3access",
     original: None,

@@ -20,6 +20,7 @@ pub const TABLE: Table = Table {
     min_columns: 0,
     fields: FIELDS,
     parts: |_, _| Ok(()),
+    has_zones: true,
     category: "web",
     ecs_prefix: "aws.s3access",
     original: None,

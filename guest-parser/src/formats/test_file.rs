@@ -15,6 +15,7 @@ pub const TABLE: Table = Table {
     min_columns: 0,
     fields: &[],
     parts: |_, _| Ok(()),
+    has_zones: true,
     category: "web",
     ecs_prefix: "aws.elb",
     original: None,

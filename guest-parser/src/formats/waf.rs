@@ -27,6 +27,7 @@ pub const TABLE: Table = Table {
         }
         Ok(())
     },
+    has_zones: true,
     category: "web",
     ecs_prefix: "aws.waf",
     original: None,

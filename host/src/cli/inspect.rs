@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use elbow::config::{BUILTIN_MAPPING, MappingConfig};
+use elbow::config::{BUILTIN_MAPPING, EVENT_ID, MappingConfig};
 use elbow::map::{Field, Format, JsonType, Sandbox};
 use serde_json::{Map, Value, json};
 
@@ -108,7 +108,7 @@ fn fields<'a>(formats: &[&'a Format]) -> Result<BTreeMap<&'a str, &'a Field>> {
     Ok(all)
 }
 
-/// Times are dates, addresses addresses, and texts keywords, which can be counted and filtered.
+/// Times are dates, addresses addresses, and texts keywords, which can be counted and filtered. The host adds the id.
 fn index_template(formats: &[&Format]) -> Result<Value> {
     let mut properties = Map::new();
     for (name, field) in fields(formats)? {
@@ -127,6 +127,7 @@ fn index_template(formats: &[&Format]) -> Result<Value> {
         };
         insert(&mut properties, name, mapping);
     }
+    insert(&mut properties, EVENT_ID, json!({ "type": "keyword" }));
     Ok(json!({
         "index_patterns": ["elbow-*"],
         "template": { "mappings": { "properties": properties } },
@@ -164,7 +165,8 @@ fn statement(table: &str, formats: &[&Format]) -> Result<String> {
             field.meaning.replace('\\', "\\\\").replace('\'', "\\'")
         )
     });
-    let columns: Vec<String> = columns.collect();
+    let id = format!("    {} String COMMENT 'id of the event, the same in every replay'", quoted(EVENT_ID));
+    let columns: Vec<String> = columns.chain([id]).collect();
     let name = table.split('.').map(quoted).collect::<Vec<_>>().join(".");
     Ok(format!(
         "CREATE TABLE IF NOT EXISTS {name}\n(\n{}\n)\nENGINE = MergeTree\nORDER BY `@timestamp`;",

@@ -144,7 +144,7 @@ mod defaults {
         24 << 20
     }
     pub(super) fn event_id() -> String {
-        "elbow_id".into()
+        crate::config::EVENT_ID.into()
     }
 }
 

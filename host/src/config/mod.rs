@@ -28,6 +28,9 @@ pub use units::{DeadLettersTo, Endpoint, Url};
 /// The name of the mapping that is built in.
 pub const BUILTIN_MAPPING: &str = "aws";
 
+/// The field that events have their ids in, unless the config names another.
+pub const EVENT_ID: &str = "elbow_id";
+
 /// All of `elbow.toml`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]

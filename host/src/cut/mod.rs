@@ -1,7 +1,7 @@
 //! The cut stage: from an object's text to batches of whole records.
 //!
-//! A batch holds about as many bytes as asked for, more only if a single record does. A record over the cap is not kept:
-//! the batch says that it was there, and how long it was, so that it is counted and reported.
+//! A batch holds about as many bytes as asked for, more only if a single record does. Of a record over the cap only the
+//! beginning is kept: the batch says that it was there, and how long it was, so that it is counted and reported.
 
 mod ahead;
 mod header;
@@ -86,13 +86,17 @@ pub struct Oversize {
     pub offset: u64,
     /// How long it is, its newline not counted.
     pub bytes: u64,
-    /// What it begins with, to tell it by: at most [`Oversize::KEPT`] bytes.
-    pub start: Bytes,
+    /// What it begins with, to tell it by: at most [`Oversize::KEPT`] bytes, and of the first [`Oversize::MOST_KEPT`] of a text
+    /// only.
+    pub start: Option<Bytes>,
 }
 
 impl Oversize {
     /// How many bytes of it are kept.
     pub const KEPT: usize = 4 << 10;
+
+    /// Of how many.
+    pub const MOST_KEPT: u64 = 1000;
 }
 
 /// Cuts a text into batches.
@@ -105,6 +109,8 @@ pub struct Cutter<R> {
     partial: BytesMut,
     /// How long that line is so far.
     partial_bytes: u64,
+    /// How many records were over the cap.
+    oversize: u64,
     state: State,
     /// The batch that is being gathered, and its records.
     batch: Batch,
@@ -166,6 +172,7 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
             offset: 0,
             partial: BytesMut::new(),
             partial_bytes: 0,
+            oversize: 0,
             state,
             batch: Batch::default(),
             records: BytesMut::new(),
@@ -258,7 +265,7 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
             if part != Part::Between {
                 // A line break between the parts of a value means what a space does.
                 let added = keep(&mut self.partial, &mut self.partial_bytes, &buffer[..taken], self.cut.max_record);
-                let new = self.partial.len().saturating_sub(added);
+                let new = self.partial.len() - added;
                 self.partial[new..].iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
             }
             self.text.consume(taken);
@@ -311,7 +318,10 @@ impl<R: AsyncBufRead + Unpin> Cutter<R> {
         let line = self.partial.split();
         let offset = self.offset - bytes_since - bytes;
         if bytes > self.cut.max_record as u64 {
-            self.batch.oversize.push(Oversize { offset, bytes, start: line.freeze() });
+            // Copied, or it might keep a larger allocation.
+            let start = (self.oversize < Oversize::MOST_KEPT).then(|| Bytes::copy_from_slice(&line));
+            self.oversize += 1;
+            self.batch.oversize.push(Oversize { offset, bytes, start });
             match &mut self.state {
                 State::Lines(headers) => headers.skip(),
                 State::LinesFrom(lines) => lines.close(),
@@ -416,7 +426,7 @@ mod tests {
             offset += line.len() as u64;
             let line = line.strip_suffix(b"\n").unwrap_or(line);
             if line.len() > cut.max_record {
-                let start = Bytes::copy_from_slice(&line[..line.len().min(Oversize::KEPT)]);
+                let start = Some(Bytes::copy_from_slice(&line[..line.len().min(Oversize::KEPT)]));
                 expected.oversize.push(Oversize { offset: begin, bytes: line.len() as u64, start });
                 is_open = false;
                 continue;
@@ -531,11 +541,39 @@ mod tests {
             let batches = cut(text, buffer, &how);
             assert_eq!(batches.len(), 1);
             assert_eq!(batches[0].records, &b"{\"a\": 1}\n[2]\n"[..]);
-            assert_eq!(
-                (&batches[0].offsets[..], &batches[0].oversize[..]),
-                (&[13, 37][..], &[Oversize { offset: 23, bytes: 12 }][..])
-            );
+            let oversize = Oversize { offset: 23, bytes: 12, start: Some(Bytes::from_static(b"\"0123456789\"")) };
+            assert_eq!((&batches[0].offsets[..], &batches[0].oversize[..]), (&[13, 37][..], &[oversize][..]));
         }
+    }
+
+    #[test]
+    fn of_a_record_over_the_cap_the_beginning_is_kept() {
+        let long = format!("{}\n", "0123456789".repeat(1000));
+        let text = format!("{long}short\n{long}");
+        for (buffer, max_record) in [(1, 10), (7, 5000), (64, 9999), (100_000, 4096)] {
+            let how = Cut { framing: Framing::Lines(Header::None), batch_bytes: 1 << 20, max_record };
+            let batches = cut(text.as_bytes(), buffer, &how);
+            let oversize: Vec<&Oversize> = batches.iter().flat_map(|batch| &batch.oversize).collect();
+            assert_eq!(oversize.iter().map(|record| record.offset).collect::<Vec<_>>(), [0, 10_007]);
+            let start = Some(Bytes::copy_from_slice(&long.as_bytes()[..Oversize::KEPT]));
+            assert!(oversize.iter().all(|record| record.bytes == 10_000 && record.start == start));
+            // Of JSON, with spaces for line breaks.
+            let text = format!("[{}]", "[1,\n2]".repeat(2000));
+            let how = Cut { framing: Framing::Json(Place::TopLevel), batch_bytes: 1 << 20, max_record };
+            let batches = cut(text.as_bytes(), buffer, &how);
+            let start = text.replace('\n', " ").into_bytes();
+            assert_eq!(batches[0].oversize[0].start.as_deref(), Some(&start[..Oversize::KEPT]));
+        }
+    }
+
+    #[test]
+    fn beginnings_take_no_more_than_a_few_megabytes() {
+        let how = Cut { framing: Framing::Lines(Header::None), batch_bytes: 1 << 20, max_record: 1 };
+        let batches = cut(&b"ab\n".repeat(Oversize::MOST_KEPT as usize + 5), 64, &how);
+        let oversize = batches.iter().flat_map(|batch| &batch.oversize);
+        let starts: Vec<_> = oversize.map(|record| record.start.is_some()).collect();
+        assert_eq!(starts.iter().filter(|has_start| **has_start).count() as u64, Oversize::MOST_KEPT);
+        assert_eq!(starts.len() as u64, Oversize::MOST_KEPT + 5);
     }
 
     #[tokio::test]

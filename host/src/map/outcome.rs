@@ -24,7 +24,7 @@ pub struct Mapped {
     pub dropped: u64,
     /// The records that could not be mapped.
     pub rejects: Vec<Rejected>,
-    /// What the mapping did not know, and in how many records.
+    /// What the mapping did not know or expect, and in how many records.
     pub unknown: BTreeMap<String, u64>,
     /// How long the guest took.
     pub took: Duration,

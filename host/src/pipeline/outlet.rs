@@ -85,7 +85,7 @@ impl<'a> Outlet<'a> {
                     let index = reject.index as usize;
                     let begin = records.offsets[index];
                     let record = records.in_text(lines[index], begin);
-                    let letter = self.dead_letter(begin, record.len() as u64, &reject.reason, &record);
+                    let letter = self.dead_letter(begin, record.len() as u64, &reject.reason, Some(&record));
                     mailbag.add(&letter).await;
                 }
                 mailbag.end_batch().await;
@@ -113,12 +113,12 @@ impl<'a> Outlet<'a> {
     }
 
     /// Of records over the cap, dead letters say where they were, and what they begin with.
-    pub(super) async fn deliver_oversize(&self, oversize: &[Oversize]) {
+    pub(super) async fn deliver_oversize(&self, oversize: Vec<Oversize>) {
         let mut mailbag = self.mailbag("oversize-");
         if self.pipeline.dead_letters.are_wanted() {
             for record in oversize {
-                let reason = oversize_reason(record, self.pipeline.config.limits.max_record);
-                mailbag.add(&self.dead_letter(record.offset, record.bytes, &reason, &record.start)).await;
+                let reason = oversize_reason(&record, self.pipeline.config.limits.max_record);
+                mailbag.add(&self.dead_letter(record.offset, record.bytes, &reason, record.start.as_deref())).await;
             }
         }
         mailbag.finish().await;
@@ -134,7 +134,7 @@ impl<'a> Outlet<'a> {
         Mailbag::new(self.pipeline, self.destination, &self.dead_letters, name)
     }
 
-    fn dead_letter(&self, begin: u64, bytes: u64, reason: &str, record: &[u8]) -> String {
+    fn dead_letter(&self, begin: u64, bytes: u64, reason: &str, record: Option<&[u8]>) -> String {
         let field = self.destination.event_id();
         let id = self.hash.clone().map(|object| EventId { object, offset: begin, index: None });
         DeadLetter {

@@ -28,9 +28,6 @@ use crate::object::Object;
 use crate::route::Goal;
 use crate::traces::Span;
 
-/// Of how many records over the cap an object's dead letters have the beginning.
-const MOST_STARTS_KEPT: usize = 1000;
-
 impl Pipeline {
     /// Reads an object to its end, and hands its events to the destination.
     pub(super) async fn forward(
@@ -99,7 +96,7 @@ impl Pipeline {
         if passage.mapped.is_cut {
             passage.mapped.abandoned = passage.read.unmapped(&passage.mapped);
         }
-        outlet.deliver_oversize(&passage.read.oversize).await;
+        outlet.deliver_oversize(std::mem::take(&mut passage.read.oversize)).await;
         delivered.and(read).and(outlet.result())
     }
 
@@ -224,11 +221,7 @@ impl Pipeline {
             let count = u64::from(records.count());
             totals.records += count + batch.oversize.len() as u64;
             self.progress.records.fetch_add(count, Relaxed);
-            for mut oversize in batch.oversize {
-                // However many there are, they take no more than a few megabytes.
-                if totals.oversize.len() >= MOST_STARTS_KEPT {
-                    oversize.start = Bytes::new();
-                }
+            for oversize in batch.oversize {
                 totals.rejects.add(oversize_reason(&oversize, self.config.limits.max_record));
                 totals.oversize.push(oversize);
             }

@@ -51,7 +51,7 @@ impl<'a> Fields<'a> {
     #[inline]
     pub fn with(line: &'a [u8], syntax: Syntax) -> Self {
         let mut fields = Self { rest: None, syntax, has_gaps: false };
-        fields.go_on(line);
+        fields.go_on(line, false);
         fields
     }
 
@@ -65,15 +65,15 @@ impl<'a> Fields<'a> {
         self.rest.unwrap_or_default()
     }
 
-    /// A run of spaces parts two fields once, and at the end of a line nothing.
+    /// A run of spaces parts two fields once, and at the beginning or the end of a line nothing.
     #[inline]
-    fn go_on(&mut self, rest: &'a [u8]) {
+    fn go_on(&mut self, rest: &'a [u8], is_behind: bool) {
         let spaces = match self.syntax.separator {
             b' ' => rest.iter().take_while(|b| **b == b' ').count(),
             _ => 0,
         };
         let rest = &rest[spaces..];
-        self.has_gaps |= spaces > 0 && !rest.is_empty();
+        self.has_gaps |= is_behind && spaces > 0 && !rest.is_empty();
         self.rest = (!rest.is_empty() || self.syntax.separator != b' ').then_some(rest);
     }
 
@@ -120,7 +120,7 @@ impl<'a> Iterator for Fields<'a> {
         };
         // What is behind is a separator, or the end of the line.
         if let Some(next) = behind.get(1..) {
-            self.go_on(next);
+            self.go_on(next, true);
         }
         Some(field)
     }
@@ -217,6 +217,17 @@ mod tests {
         let fields = |line: &'static str, syntax| Fields::with(line.as_bytes(), syntax).collect::<Vec<_>>();
         assert_eq!(fields("a\t\t\"b\tc\"\t", quoted), [&b"a"[..], b"", b"b\tc", b""]);
         assert_eq!(fields("a b\t\"c\td\"", Syntax::TABS), [&b"a b"[..], b"\"c", b"d\""]);
+    }
+
+    #[test]
+    fn a_gap_is_more_than_one_space_between_fields() {
+        for (line, has_gaps) in
+            [("a  b", true), ("a \"b\"   c", true), ("  a b  ", false), ("a \"b  c\" d", false), ("a", false)]
+        {
+            let mut fields = Fields::new(line.as_bytes());
+            fields.by_ref().for_each(drop);
+            assert_eq!(fields.has_gaps(), has_gaps, "{line}");
+        }
     }
 
     #[test]
