@@ -22,7 +22,7 @@ pub fn mistake(names: &[String]) -> Option<String> {
 }
 
 /// What stands in place of a value.
-const REDACTED: &[u8] = b"REDACTED";
+pub const REDACTED: &[u8] = b"REDACTED";
 
 /// How many bytes the last character of a name can take, encoded twice.
 const LONGEST_CHARACTER: usize = "%25%36%65".len();
@@ -96,14 +96,11 @@ impl Redact {
         json_texts(json, |start, end| {
             let quoted = &json[start - 1..(end + 1).min(json.len())];
             let text = serde_json::from_slice::<Cow<'_, str>>(quoted);
-            // A text that stands for none, as half a surrogate, is looked at as it is.
-            let inside = text.as_ref().map_or(&json[start..end], |text| text.as_bytes());
-            if let Cow::Owned(new) = self.apply(inside, Scope::Query) {
+            let text = text.or_else(|_| serde_json::from_slice(&without_surrogates(quoted)).map(Cow::Owned));
+            let Ok(text) = text else { return };
+            if let Cow::Owned(text) = self.apply(text.as_bytes(), Scope::Query) {
                 redacted.extend_from_slice(&json[copied..start]);
-                match text.is_ok() {
-                    true => escaped(&mut redacted, &new),
-                    false => redacted.extend_from_slice(&new),
-                }
+                escaped(&mut redacted, &text);
                 copied = end;
             }
         });
@@ -188,6 +185,24 @@ impl Scope {
     }
 }
 
+/// A JSON text with `\uFFFD` for each surrogate that it escapes: half of one is no character, which few readers accept.
+fn without_surrogates(quoted: &[u8]) -> Vec<u8> {
+    let mut text = quoted.to_vec();
+    let mut rest = &mut text[..];
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        rest = &mut rest[at + 1..];
+        if let [b'u', digits @ ..] = rest
+            && let Some(digits @ [b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..]) =
+                digits.first_chunk_mut::<4>()
+        {
+            *digits = *b"FFFD";
+        }
+        // A backslash that is escaped escapes nothing.
+        rest = rest.get_mut(1..).unwrap_or_default();
+    }
+    text
+}
+
 /// Whether a byte behind a quote lets that close a column.
 fn is_last(next: Option<&u8>, separator: u8) -> bool {
     next.is_none_or(|next| *next == separator || matches!(next, b'\r' | b'\n'))
@@ -267,6 +282,11 @@ mod tests {
             (Scope::Url, "/a?token=", "/a?token=REDACTED"),
             (Scope::Query, "token=1&a=2", "token=REDACTED&a=2"),
             (Scope::Json, r#"{"u":"/?token=1\ud800&b"}"#, r#"{"u":"/?token=REDACTED&b"}"#),
+            (
+                Scope::Json,
+                r#"{"u":"\\ud800\udBff/\u003fto\u006ben\u003d1\u0026b"}"#,
+                "{\"u\":\"\\\\ud800\u{fffd}/?token=REDACTED&b\"}",
+            ),
             (
                 spaces,
                 "\"GET /a?x=1&sig=abc== HTTP/1.1\" \"/b?token=2\" \"a=1\"",

@@ -410,16 +410,16 @@ mod tests {
     #[test]
     fn parameters_are_redacted_in_lists_too() {
         let line = "http 2026-10-05T08:15:30.120450Z app/d/0 192.0.2.1:1 - -1 -1 -1 200 - 0 0 \"GET http://h:80/ HTTP/1.1\" \"x\" - - - \
-                    \"-\" \"-\" \"-\" - 2026-10-05T08:15:30Z \"waf,/?a=1&token=sec,ret\" \"-\" \"-\" \"192.0.2.2:1 /?token=sec ret\" \"200 ?token=secret\"\n";
+                    \"-\" \"-\" \"-\" - 2026-10-05T08:15:30Z \"waf,/?a=1&token=sec,ret\" \"-\" \"-\" \"192.0.2.2:1 /?token=sec&b ret\" \"200 ?token=sec 4711 ret\"\n";
         let header = "#Fields: timestamp x-forwarded-for\n";
-        let forwarded = "1791188130\t192.0.2.1,%20/?token=sec,ret\n";
+        let forwarded = "1791188130\t192.0.2.1,%20/?token=sec,ret,203.0.113.9\n";
         let settings = json!({ "style": "flat", "redact_query": ["token"], "keep_raw": true });
         let alb: Value = serde_json::from_str(&of("alb", settings.clone(), "", line)).unwrap();
-        assert_eq!(alb["actions_executed"], json!(["waf", "/?a=1&token=REDACTED"]));
-        assert_eq!(alb["target_port_list"], json!(["192.0.2.2:1", "/?token=REDACTED"]));
-        assert_eq!(alb["target_status_code_list"], json!([200, "?token=REDACTED"]));
+        assert_eq!(alb["actions_executed"], json!(["waf", "/?a=1&token=REDACTED", "REDACTED"]));
+        assert_eq!(alb["target_port_list"], json!(["192.0.2.2:1", "/?token=REDACTED&b", "ret"]));
+        assert_eq!(alb["target_status_code_list"], json!([200, "?token=REDACTED", "REDACTED", "REDACTED"]));
         let cloudfront: Value = serde_json::from_str(&of("cloudfront", settings, header, forwarded)).unwrap();
-        assert_eq!(cloudfront["x_forwarded_for"], json!(["192.0.2.1", "/?token=REDACTED"]));
+        assert_eq!(cloudfront["x_forwarded_for"], json!(["192.0.2.1", "/?token=REDACTED", "REDACTED", "203.0.113.9"]));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use elbow_guest::scan::{Syntax, unescape};
 use elbow_guest::{Buffer, JsonType, json};
 
 use crate::client::{Fact, Facts};
-use crate::redact::{Redact, Scope};
+use crate::redact::{REDACTED, Redact, Scope};
 use crate::table::Encoding;
 use crate::times;
 use crate::values::{Slot, Values};
@@ -22,10 +22,10 @@ pub enum Source {
     Text(Slot),
     /// Text in another encoding than that of the format.
     TextIn(Slot, Encoding),
-    /// `true`, if the bytes that a text stands for are not UTF-8.
-    NotUtf8(Slot),
     /// The same, in base64.
     Base64(Slot),
+    /// `true`, if the bytes that a text stands for are not UTF-8.
+    NotUtf8(Slot),
     /// Text of digits, as a status that is to be a text.
     Digits(Slot),
     /// Text exactly as it is in the line.
@@ -204,16 +204,8 @@ impl Source {
             }
         };
         let texts = |out: &mut Buffer, encoding, by: &[u8]| {
-            out.push(b'[');
-            // The value of a parameter may have what parts items in it.
-            match how.redacted(&write::decode(text, encoding), Scope::Url) {
-                Cow::Owned(redacted) if how.redact.is_some() => {
-                    write::list(out, write::parted(&redacted, by), |out, item| json::string(out.bytes(), item));
-                }
-                _ => write::list(out, write::parted(text, by), |out, item| {
-                    json::string(out.bytes(), &write::decode(item, encoding));
-                }),
-            }
+            let items = write::parted(text, by).map(|item| write::decode(item, encoding));
+            how.list(out, items, |_, _| false);
         };
         match self {
             Self::Text(_) | Self::Url(_) => decoded(out, how.encoding),
@@ -285,22 +277,15 @@ impl Source {
             }
             Self::Texts(_, by) => texts(out, how.encoding, &[*by]),
             Self::Numbers(_, by) => {
-                out.push(b'[');
-                let items = text.split(|byte| byte == by);
-                write::list(out, items, |out, item| {
-                    // What is no number becomes a text, so that the others keep their meaning.
-                    if !write::odd_number(out, item) {
-                        quoted(out, item);
-                    }
-                });
+                let items = text.split(|byte| byte == by).map(|item| write::decode(item, how.encoding));
+                // What is no number becomes a text, so that the others keep their meaning.
+                how.list(out, items, write::odd_number);
             }
             Self::Parted(_, by, encoding) => texts(out, *encoding, by.as_bytes()),
             Self::Forwarded(_) => {
                 let decoded = unescape(&write::decode(text, Encoding::Percent)).into_owned();
-                let redacted = how.redacted(&decoded, Scope::Url);
-                out.push(b'[');
-                let items = redacted.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-                write::list(out, items, |out, item| json::string(out.bytes(), item));
+                let items = decoded.split(|byte| *byte == b',').map(|item| Cow::Borrowed(item.trim_ascii()));
+                how.list(out, items, |_, _| false);
             }
             Self::Key(_, path) => quoted(out, &write::s3_key(text, part(*path))),
             Self::Transport(_) => {
@@ -358,17 +343,18 @@ impl Source {
             Self::Choice(_, is, one, other) => {
                 quoted(out, if text == is.as_bytes() { one } else { other }.as_bytes());
             }
-            Self::Address(_) => {
-                let address = std::str::from_utf8(text).ok().filter(|text| text.parse::<std::net::IpAddr>().is_ok());
-                if let Some(address) = address {
-                    quoted(out, address.as_bytes());
-                }
-            }
+            Self::Address(_) if is_address(text) => quoted(out, text),
+            Self::Address(_) => {}
             Self::Known(_, fact) => how.facts.write(*fact, text, out.bytes()),
             Self::Constant(json) => out.bytes().extend_from_slice(json.as_bytes()),
         }
         Ok(())
     }
+}
+
+/// Whether this is an IP address.
+fn is_address(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.parse::<std::net::IpAddr>().is_ok())
 }
 
 /// What a value is asked.
@@ -417,6 +403,32 @@ impl Writing {
         if !has_zone {
             self.without_zone.set(true);
         }
+    }
+
+    /// A list of texts, but for those items that `write_other` writes. Nothing between two separators is no item. An item behind a
+    /// value that is redacted may be the rest of that, unless it is an address.
+    fn list<'a>(
+        &self,
+        out: &mut Buffer,
+        items: impl Iterator<Item = Cow<'a, [u8]>>,
+        write_other: impl Fn(&mut Buffer, &[u8]) -> bool,
+    ) {
+        out.push(b'[');
+        let mut is_first = true;
+        let mut is_behind = false;
+        for item in items.filter(|item| !item.is_empty()) {
+            if !std::mem::take(&mut is_first) {
+                out.push(b',');
+            }
+            if is_behind && !is_address(&item) {
+                json::string(out.bytes(), REDACTED);
+            } else if !write_other(out, &item) {
+                let redacted = self.redacted(&item, Scope::Url);
+                json::string(out.bytes(), &redacted);
+                is_behind |= matches!(redacted, Cow::Owned(_)) && redacted.ends_with(REDACTED);
+            }
+        }
+        out.push(b']');
     }
 
     /// A text without the values of the parameters that are to be redacted.

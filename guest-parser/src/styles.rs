@@ -70,7 +70,7 @@ pub struct Original {
 
 const MESSAGE: &str = "the line as it was";
 
-const RAW: &str = "the bytes of the line, in base64";
+const RAW: &str = "the line as it was, in base64";
 
 /// The fields of a format, as a style names them. `object` is the bucket and the key of what is read.
 pub fn named(table: &Table, settings: &Settings, object: Option<(&str, &str)>) -> Vec<Named> {

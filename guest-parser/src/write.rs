@@ -190,7 +190,7 @@ pub fn columns(out: &mut Buffer, raw: &[u8], syntax: Syntax) {
 }
 
 /// A list behind its bracket. Nothing between two separators is no item.
-pub fn list<'a>(out: &mut Buffer, items: impl Iterator<Item = &'a [u8]>, write: impl Fn(&mut Buffer, &'a [u8])) {
+fn list<'a>(out: &mut Buffer, items: impl Iterator<Item = &'a [u8]>, write: impl Fn(&mut Buffer, &'a [u8])) {
     for (index, item) in items.filter(|item| !item.is_empty()).enumerate() {
         if index > 0 {
             out.push(b',');

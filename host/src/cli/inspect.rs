@@ -108,7 +108,8 @@ fn fields<'a>(formats: &[&'a Format]) -> Result<BTreeMap<&'a str, &'a Field>> {
     Ok(all)
 }
 
-/// Times are dates, addresses addresses, and texts keywords, which can be counted and filtered. The host adds the id.
+/// Times are dates, addresses addresses, and texts keywords, which can be counted and filtered. The host adds
+/// the id, under its usual name here.
 fn index_template(formats: &[&Format]) -> Result<Value> {
     let mut properties = Map::new();
     for (name, field) in fields(formats)? {
@@ -127,7 +128,9 @@ fn index_template(formats: &[&Format]) -> Result<Value> {
         };
         insert(&mut properties, name, mapping);
     }
-    insert(&mut properties, EVENT_ID, json!({ "type": "keyword" }));
+    if !properties.contains_key(EVENT_ID) {
+        insert(&mut properties, EVENT_ID, json!({ "type": "keyword" }));
+    }
     Ok(json!({
         "index_patterns": ["elbow-*"],
         "template": { "mappings": { "properties": properties } },
@@ -146,7 +149,7 @@ fn insert(properties: &mut Map<String, Value>, name: &str, mapping: Value) {
     }
 }
 
-/// A table for `INSERT ... FORMAT JSONEachRow`. In a nested style, names are joined with dots, for
+/// A table for `INSERT ... FORMAT JSONEachRow`, with the id that the host adds, under its usual name. In a nested style, names are joined with dots, for
 /// `input_format_json_named_tuples_as_objects` or flattening on the way.
 fn statement(table: &str, formats: &[&Format]) -> Result<String> {
     let columns = fields(formats)?.into_iter().map(|(name, field)| {
@@ -166,7 +169,8 @@ fn statement(table: &str, formats: &[&Format]) -> Result<String> {
         )
     });
     let id = format!("    {} String COMMENT 'id of the event, the same in every replay'", quoted(EVENT_ID));
-    let columns: Vec<String> = columns.chain([id]).collect();
+    let has_id = formats.iter().any(|format| format.fields.iter().any(|field| field.name == EVENT_ID));
+    let columns: Vec<String> = columns.chain((!has_id).then_some(id)).collect();
     let name = table.split('.').map(quoted).collect::<Vec<_>>().join(".");
     Ok(format!(
         "CREATE TABLE IF NOT EXISTS {name}\n(\n{}\n)\nENGINE = MergeTree\nORDER BY `@timestamp`;",
