@@ -405,8 +405,8 @@ impl Writing {
         }
     }
 
-    /// A list of texts, but for those items that `write_other` writes. Nothing between two separators is no item. An item behind a
-    /// value that is redacted may be the rest of that, unless it is an address.
+    /// A list of texts, but for those items that `write_other` writes. Nothing between two separators is no item. An item
+    /// behind a value that is redacted may be the rest of that, unless it is an address.
     fn list<'a>(
         &self,
         out: &mut Buffer,

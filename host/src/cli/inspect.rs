@@ -108,8 +108,8 @@ fn fields<'a>(formats: &[&'a Format]) -> Result<BTreeMap<&'a str, &'a Field>> {
     Ok(all)
 }
 
-/// Times are dates, addresses addresses, and texts keywords, which can be counted and filtered. The host adds
-/// the id, under its usual name here.
+/// Times are dates, addresses addresses, and texts keywords, which can be counted and filtered. The host adds the
+/// id: here under its usual name.
 fn index_template(formats: &[&Format]) -> Result<Value> {
     let mut properties = Map::new();
     for (name, field) in fields(formats)? {
@@ -149,8 +149,8 @@ fn insert(properties: &mut Map<String, Value>, name: &str, mapping: Value) {
     }
 }
 
-/// A table for `INSERT ... FORMAT JSONEachRow`, with the id that the host adds, under its usual name. In a nested style, names are joined with dots, for
-/// `input_format_json_named_tuples_as_objects` or flattening on the way.
+/// A table for `INSERT ... FORMAT JSONEachRow`, with the id that the host adds, under its usual name. In a nested style, names
+/// are joined with dots, for `input_format_json_named_tuples_as_objects` or flattening on the way.
 fn statement(table: &str, formats: &[&Format]) -> Result<String> {
     let columns = fields(formats)?.into_iter().map(|(name, field)| {
         let column_type = match field.json_type {
